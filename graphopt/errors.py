@@ -1,0 +1,31 @@
+"""Every error that graphopt raises on purpose: one base class, one sentence each.
+
+A message says what happened, where, what was expected, what came, and what to do about it.  The command
+line prints `str(error)` and exits with 2; it never shows a traceback for one of these.
+"""
+
+from __future__ import annotations
+
+
+class GraphoptError(Exception):
+    """The base of all errors that a user can cause or mend."""
+
+
+class ModelError(GraphoptError):
+    """A model cannot be read, is not well formed, or uses what this version does not know."""
+
+
+class InputError(GraphoptError):
+    """A request does not fit the model's signature (name, dtype, rank, dimension)."""
+
+
+class BundleError(GraphoptError):
+    """A bundle is incomplete, altered, or of another format version."""
+
+
+class RefusedError(GraphoptError):
+    """The gate refused a bundle: not approved, revoked, or approved by nobody we know."""
+
+
+class CompileError(GraphoptError):
+    """A model was read but cannot be compiled for the requested target."""

@@ -1,0 +1,1 @@
+"""What each operator computes, on numpy arrays: one file a family, registered on import."""
