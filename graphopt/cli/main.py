@@ -1,0 +1,68 @@
+"""`graphopt`: the commands, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+import typer.core
+
+from graphopt.cli.failure import sentences_for_errors
+from graphopt.version import __version__
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands in the order in which they are used; their errors are sentences."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Runs the command; a failure is one sentence on standard error and an exit code, never a traceback."""
+        with sentences_for_errors():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"graphopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Compile ONNX models ahead of time, and prove what was done.
+
+    Results go to standard output, everything else to standard error.  Exit codes: 0 done; 2 the command could not
+    be done, with one sentence that says why; 130 interrupted.
+    """
+
+
+
+
+def main() -> None:
+    """The entry point of the `graphopt` program."""
+    signal.signal(signal.SIGTERM, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every line
+    app()
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    """Ends by an exception, so that whatever was half written is taken away."""
+    sys.exit(128 + signum)
