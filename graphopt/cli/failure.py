@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import typer
@@ -23,7 +22,7 @@ TRACEBACK = "GRAPHOPT_TRACEBACK"
 
 
 @contextmanager
-def sentences_for_errors() -> Iterator[None]:
+def sentences_for_errors() -> Generator[None]:
     """Turns every failure inside the block into one sentence on standard error and `typer.Exit`."""
     try:
         yield
@@ -37,7 +36,7 @@ def sentences_for_errors() -> Iterator[None]:
         _end(_about_the_system(error), CANNOT, error)
     except MemoryError as error:
         _end("there is not enough memory for this", CANNOT, error)
-    except Exception as error:  # noqa: BLE001  the last place that sees it; what is not ours to name is a bug
+    except Exception as error:
         if type(error).__module__.startswith("typer"):
             raise
         name = f"{type(error).__name__}: {one_sentence(error)}"
@@ -57,6 +56,6 @@ def _end(sentence: str, code: int, error: Exception) -> None:
 
 
 def _about_the_system(error: OSError) -> str:
-    reason = os.strerror(error.errno) if error.errno in errno.errorcode else one_sentence(error)
-    where = error.filename2 or error.filename
-    return f"{printable(os.fsdecode(where))}: {reason}" if isinstance(where, str | bytes) else reason
+    reason = one_sentence(error) if error.errno is None else os.strerror(error.errno)
+    where: object = error.filename2 or error.filename
+    return f"{printable(os.fsdecode(where))}: {reason}" if isinstance(where, str | bytes | os.PathLike) else reason

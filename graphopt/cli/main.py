@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-import typer.core
 
-from graphopt.cli.failure import sentences_for_errors
 from graphopt.version import __version__
 
-
-class Commands(typer.core.TyperGroup):
-    """The commands in the order in which they are used; their errors are sentences."""
-
-    def invoke(self, ctx: typer.Context) -> object:
-        """Runs the command; a failure is one sentence on standard error and an exit code, never a traceback."""
-        with sentences_for_errors():
-            return super().invoke(ctx)
-
-
 app = typer.Typer(
-    cls=Commands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
@@ -52,13 +40,11 @@ def about(
     """
 
 
-
-
 def main() -> None:
     """The entry point of the `graphopt` program."""
     signal.signal(signal.SIGTERM, _stop)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every line
     app()
 

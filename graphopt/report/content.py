@@ -88,7 +88,9 @@ class Report:
         """The whole report as plain data for `json.dumps`."""
         found: dict[str, Any] = {}
         for section in self.sections:
-            members = {section.key: section.data()} if section.key else dict(section.data())
+            members: dict[str, Any] = {section.key: section.data()}
+            if isinstance(section, Facts) and not section.key:
+                members = {**section.data()}
             twice = found.keys() & members.keys()
             if twice:
                 raise ValueError(f"two sections of a report are called {sorted(twice)}")
