@@ -1,0 +1,1 @@
+"""From operands to argument blocks: one file a family, none of them imports numba."""
