@@ -256,9 +256,7 @@ class _Walk:
             return ref if ref.buffer < _LOCAL else Ref(ARENA, offsets[ref.buffer - _LOCAL] + ref.offset)
 
         launches = tuple(
-            Launch(
-                launch.symbol, tuple(settle(f) if isinstance(f, Ref) else f for f in launch.fields), launch.work
-            )
+            Launch(launch.symbol, tuple(settle(f) if isinstance(f, Ref) else f for f in launch.fields), launch.work)
             for launch in self.launches
         )
         for value, bound in self.env.items():
@@ -283,7 +281,7 @@ class _Walk:
         )
 
     def _results(self) -> tuple[Result, ...]:
-        """Where each output is found in the end: in a fresh array that is its alone, or in the frame, to copy or not."""
+        """Where each output is found: in a fresh array that is its alone, or in the frame (to copy or not)."""
         taken: set[int] = set()
         results: list[Result] = []
         for output in self.program.outputs:
@@ -296,7 +294,7 @@ class _Walk:
                     continue
             ours = output.value in self.facts.evaluated and not any(r.value == output.value for r in results)
             planned = isinstance(bound, Tensor) and (
-                bound.known is not None or bound.buffer is not None and output.value not in self.external_of
+                bound.known is not None or (bound.buffer is not None and output.value not in self.external_of)
             )
             results.append(Result(output.value, None, None, copy=planned or not ours))
         return tuple(results)

@@ -1,4 +1,4 @@
-"""The memory one run of a part needs: an arena, and argument blocks with every address that does not change written in."""
+"""The memory one run of a part needs: an arena, and argument blocks that hold every address that does not change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Context:
     blocks: np.ndarray
     """Argument blocks of all launches, one after the other."""
     words: ctypes.Array[ctypes.c_int64]
-    """The same memory: writing one word is faster here."""
+    """The memory of `blocks`: writing one word is faster here."""
     starts: list[int]
     """Where each launch's block begins in `blocks`."""
     patches: list[tuple[int, int, int]]
@@ -66,7 +66,7 @@ def make_context(part: Part, weights: Weights, library: Library) -> Context:
         else:
             views.append((value, _view(tensor, arena, part.literals)))
     context = Context(
-        arena, blocks, (ctypes.c_int64 * len(blocks)).from_buffer(blocks), starts, patches, views, late
+        arena, blocks, (ctypes.c_int64 * len(blocks)).from_address(blocks.ctypes.data), starts, patches, views, late
     )
     if part.launches:
         context.table = library.table(part.launches, [blocks.ctypes.data + 8 * start for start in starts])

@@ -81,7 +81,7 @@ def wanted(program: Program, step: Step, operands: Sequence[Bound | None]) -> li
 def _evaluated(program: Program, step: Step, operands: Sequence[Tensor | None]) -> tuple[np.ndarray, ...] | None:
     """The outputs by the operator's meaning, where all its operands are known and small."""
     facts = facts_of(step.op, step.domain)
-    if facts is None or not facts.deterministic or step.kernel is not None and step.absorbed:
+    if facts is None or not facts.deterministic or (step.kernel is not None and step.absorbed):
         return None
     arrays: list[np.ndarray | None] = []
     size = 0

@@ -69,6 +69,10 @@ class Executor:
             found = self.plans.get_or_make(key, lambda: self._bind(dict(zip(self.entries, given, strict=True))))
         return found
 
+    def knows(self, given: Sequence[Any]) -> bool:
+        """Whether a plan for inputs like these was made before."""
+        return self.plans.get(tuple([signature(value) for value in given])) is not None
+
     def _bind(self, arrays: dict[int, Any]) -> Part:
         env = {value: bound_of(array) for value, array in arrays.items()}
         return bind(self.program, self.facts, self.weights, env, 0)

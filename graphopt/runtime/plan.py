@@ -107,7 +107,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Why a part ends early: the elements of `values` decide shapes, or the `shapes` of values were not known before."""
+    """Why a part ends early: the elements of `values` decide shapes, or `shapes` of values were not known before."""
 
     step: int
     values: tuple[int, ...] = ()

@@ -66,7 +66,7 @@ def _array(port: Port, feeds: Mapping[str, Any]) -> Any:
                 f"input {port.name!r}: expected {dim} in dimension {axis} ({port.type}), got {size} with shape"
                 f" {list(array.shape)}"
             )
-    return np.require(array, requirements="CA").reshape(array.shape)
+    return np.require(array, requirements=["C", "A"]).reshape(array.shape)
 
 
 def _of_dtype(port: Port, dtype: DType | None, array: np.ndarray) -> np.ndarray:
@@ -101,7 +101,7 @@ def _check_symbols(ports: Sequence[Port], arrays: Sequence[Any]) -> None:
                 continue
             where = f"dimension {axis} of input {port.name!r}"
             name = str(dim)
-            if dim.symbols != {name}:
+            if dim.symbols != frozenset({name}):
                 later.append((dim, size, where))
                 continue
             first = sizes.setdefault(name, (size, where))
