@@ -16,8 +16,8 @@ from graphopt.frontend.attribute import read_attribute
 from graphopt.frontend.constant_node import read_constant_node
 from graphopt.frontend.external import Folder
 from graphopt.frontend.order import in_order
-from graphopt.frontend.schema import check_node
 from graphopt.frontend.provenance import restore_provenance
+from graphopt.frontend.schema import check_node
 from graphopt.frontend.sparse import read_sparse_tensor
 from graphopt.frontend.tensor import read_tensor
 from graphopt.frontend.types import read_type

@@ -13,9 +13,9 @@ from onnx import GraphProto, NodeProto, StringStringEntryProto, ValueInfoProto
 
 from graphopt.errors import ModelError
 from graphopt.frontend.attribute import write_attribute
+from graphopt.frontend.provenance import provenance
 from graphopt.frontend.sparse import Sparse, write_sparse_tensor
 from graphopt.frontend.tensor import write_tensor
-from graphopt.frontend.provenance import provenance
 from graphopt.frontend.types import read_type, write_type
 from graphopt.ir.constant import Constant
 from graphopt.ir.graph import Graph, Node, Value
