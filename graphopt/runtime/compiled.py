@@ -11,7 +11,7 @@ import numpy as np
 from graphopt.ir.types import TensorType
 from graphopt.program import Program
 from graphopt.runtime.executor import Executor
-from graphopt.runtime.native import Library
+from graphopt.runtime.native import Kernels
 from graphopt.runtime.signature import Port, conform
 from graphopt.runtime.weights import Weights
 
@@ -27,14 +27,14 @@ class Compiled:
         self,
         program: Program,
         weights: Weights,
-        library: Library,
+        kernels: Kernels,
         report: Any,
         threads: int,
-        save: Callable[[Path], None],
+        save: Callable[[Path], object],
     ) -> None:
         self.program = program
         self.report = report
-        self._executor = Executor(program, weights, library, threads)
+        self._executor = Executor(program, weights, kernels, threads)
         self._save = save
         self.inputs: tuple[Port, ...] = tuple(
             Port(program.values[value].name, program.values[value].type, value in program.defaults)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphopt.runtime.native import Library
-from graphopt.runtime.plan import ARENA, EXTERNAL, LITERALS, WEIGHTS, Part, Tensor
+from graphopt.runtime.native import Kernels
+from graphopt.runtime.plan import ARENA, EXTERNAL, LITERALS, WEIGHTS, Native, Part, Tensor
 from graphopt.runtime.weights import Weights
 from graphopt_kernels.abi import Ref, float_field
+from graphopt_kernels.team import Table
 
 
 @dataclass(slots=True)
@@ -30,12 +31,12 @@ class Context:
     """Planned values as arrays, for the frame."""
     late: list[tuple[int, int, tuple[int, ...]]]
     """(value, external, shape): views of arrays that differ from run to run."""
-    table: object = None
-    """The library's table of launches."""
+    tables: list[Table]
+    """One for each native action of the part, in order."""
 
 
-def make_context(part: Part, weights: Weights, library: Library) -> Context:
-    """Memory for one run at a time of the part."""
+def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: bool = False) -> Context:
+    """Memory for one run at a time of the part; `stamped` tables take the time of each launch."""
     store = np.empty(part.arena_bytes + 64, np.uint8)
     skip = -store.ctypes.data % 64
     arena = store[skip : skip + part.arena_bytes]
@@ -65,12 +66,14 @@ def make_context(part: Part, weights: Weights, library: Library) -> Context:
             late.append((value, tensor.buffer - EXTERNAL, tensor.shape))
         else:
             views.append((value, _view(tensor, arena, part.literals)))
-    context = Context(
-        arena, blocks, (ctypes.c_int64 * len(blocks)).from_address(blocks.ctypes.data), starts, patches, views, late
-    )
-    if part.launches:
-        context.table = library.table(part.launches, [blocks.ctypes.data + 8 * start for start in starts])
-    return context
+    addresses = [blocks.ctypes.data + 8 * start for start in starts]
+    tables: list[Table] = []
+    for action in part.actions:
+        if isinstance(action, Native):
+            span = slice(action.first, action.first + action.count)
+            tables.append(kernels.table(part.launches[span], addresses[span], stamped=stamped))
+    cells = (ctypes.c_int64 * len(blocks)).from_address(blocks.ctypes.data)
+    return Context(arena, blocks, cells, starts, patches, views, late, tables)
 
 
 def _view(tensor: Tensor, arena: np.ndarray, literals: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from graphopt.runtime.binding import bind
 from graphopt.runtime.context import Context, make_context
 from graphopt.runtime.control import run_control
 from graphopt.runtime.facts import facts_of_program
-from graphopt.runtime.native import Library
+from graphopt.runtime.native import Kernels
 from graphopt.runtime.plan import WEIGHTS, Bound, Evaluate, Native, Opaque, Part, Tensor, View
 from graphopt.runtime.pool import PlanTable
 from graphopt.runtime.weights import Weights
@@ -27,16 +27,16 @@ from graphopt.runtime.weights import Weights
 class Executor:
     """One program with its weights and kernels, ready for inputs of any shapes."""
 
-    def __init__(self, program: Program, weights: Weights, library: Library, threads: int = 1) -> None:
+    def __init__(self, program: Program, weights: Weights, kernels: Kernels, threads: int = 1) -> None:
         self.program = program
         self.weights = weights
-        self.library = library
+        self.kernels = kernels
         self.threads = threads
         self.facts = facts_of_program(program)
         self.plans: PlanTable[Hashable, Part] = PlanTable()
         self.entries = (*program.inputs, *program.captures)
         self.inner: dict[int, dict[str, Executor]] = {
-            index: {sub.attribute: Executor(sub.program, weights, library, threads) for sub in step.subprograms}
+            index: {sub.attribute: Executor(sub.program, weights, kernels, threads) for sub in step.subprograms}
             for index, step in enumerate(program.steps)
             if step.subprograms
         }
@@ -78,7 +78,7 @@ class Executor:
         return bind(self.program, self.facts, self.weights, env, 0)
 
     def _context(self, part: Part) -> Context:
-        return part.contexts.take(lambda: make_context(part, self.weights, self.library))
+        return part.contexts.take(lambda: make_context(part, self.weights, self.kernels))
 
     def _run_direct(self, part: Part, given: Sequence[Any]) -> list[Any]:
         """All native: no frame."""
@@ -86,8 +86,8 @@ class Executor:
         context = self._context(part)
         try:
             self._patch(context, externals)
-            for action in part.actions:
-                self.library.run(context.table, action.first, action.count, self.threads)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            for table in context.tables:
+                self.kernels.run(table, self.threads)
         finally:
             part.contexts.give(context)
         return [externals[result.external].reshape(result.shape) for result in part.results]  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -116,10 +116,11 @@ class Executor:
             frame[value] = view
         for value, external, shape in context.late:
             frame[value] = externals[external].reshape(shape)
+        tables = iter(context.tables)
         for action in part.actions:
             match action:
-                case Native(first=first, count=count):
-                    self.library.run(context.table, first, count, self.threads)
+                case Native():
+                    self.kernels.run(next(tables), self.threads)
                 case Evaluate():
                     self._evaluate(action, frame)
                 case View(source=source, made=made, shape=shape):
