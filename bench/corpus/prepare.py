@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -105,10 +107,10 @@ def _scale_logits(proto: ModelProto, name: str) -> None:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    result = next(iter(session.run([logits], feeds(name))))
+    results: Sequence[Any] = session.run([logits], feeds(name))
     if logits not in returned:
         del graph.output[-1]
-    factor = np.float32(2 / np.asarray(result).std())
+    factor = np.float32(2 / np.asarray(results[0]).std())
     for tensor in graph.initializer:
         if tensor.name in layer.input[1:]:
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * factor, tensor.name))
