@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +105,11 @@ def _scale_logits(proto: ModelProto, name: str) -> None:
         graph.output.append(ValueInfoProto(name=logits))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    results: Sequence[Any] = session.run([logits], feeds(name))
+    session: Any = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (result,) = session.run([logits], feeds(name))
     if logits not in returned:
         del graph.output[-1]
-    factor = np.float32(2 / np.asarray(results[0]).std())
+    factor = np.float32(2 / result.std())
     for tensor in graph.initializer:
         if tensor.name in layer.input[1:]:
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * factor, tensor.name))
