@@ -80,7 +80,7 @@ def _roles(name: str, uses: dict[str, list[tuple[NodeProto, int]]]) -> set[tuple
 
 def _weights(random: np.random.Generator, shape: tuple[int, ...], roles: set[tuple[str, int]]) -> np.ndarray:
     if roles & {("Conv", 1), ("Gemm", 1)}:
-        fan_in = math.prod(shape[1:]) if len(shape) > 1 else shape[0]
+        fan_in = math.prod(shape[1:] if len(shape) > 1 else shape)
         return random.standard_normal(shape) * np.sqrt(2 / max(fan_in, 1))
     if ("BatchNormalization", 4) in roles:
         return random.uniform(0.5, 1.5, shape)
