@@ -58,7 +58,7 @@ def test_the_manifest_says_how_it_was_made_and_nothing_of_where(digits: Compiled
     assert str(tmp_path) not in str(build)
 
 
-class Unapproved(GraphoptError):
+class UnapprovedError(GraphoptError):
     """What this gate says."""
 
 
@@ -70,7 +70,7 @@ class OnlyThis:
 
     def admit(self, digest: bytes, statement: Mapping[str, Any]) -> None:
         if digest != self.digest:
-            raise Unapproved(f"not approved: {digest.hex()} of {len(statement)} fields")
+            raise UnapprovedError(f"not approved: {digest.hex()} of {len(statement)} fields")
 
 
 def test_a_flipped_bit_in_any_file_is_refused(digits: Compiled, tmp_path: Path):
@@ -82,7 +82,7 @@ def test_a_flipped_bit_in_any_file_is_refused(digits: Compiled, tmp_path: Path):
             altered = bytearray(content)
             altered[position] ^= 1
             path.write_bytes(altered)
-            with pytest.raises((BundleError, Unapproved)):
+            with pytest.raises((BundleError, UnapprovedError)):
                 graphopt.compiler.load(tmp_path / "bundle", gate=gate)
         path.write_bytes(content)
     graphopt.compiler.load(tmp_path / "bundle", gate=gate)
