@@ -1,8 +1,13 @@
-PYTHON ?= python
+PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python)
 
-.PHONY: check format lint types test
+.PHONY: check format lint types test setup
 
 check: lint types test  ## everything CI asks for
+
+setup:  ## a virtual environment with everything that `make check` needs
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --upgrade 'pip>=25.1'
+	.venv/bin/python -m pip install --editable '.[test]' --group lint
 
 format:
 	$(PYTHON) -m ruff format .
@@ -15,5 +20,5 @@ lint:
 types:
 	$(PYTHON) -m pyright --pythonpath $(shell command -v $(PYTHON))
 
-test:
+test:  # the import directions are tests/test_architecture.py
 	$(PYTHON) -m pytest

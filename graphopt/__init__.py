@@ -1,0 +1,30 @@
+"""graphopt: an ahead-of-time compiler for ONNX models that can prove what it did.
+
+Names are imported when they are first used: a program that only loads a bundle never imports the compiler.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from graphopt.errors import GraphoptError
+from graphopt.version import __version__
+
+if TYPE_CHECKING:
+    from graphopt.ir import Graph
+
+__all__ = ["Graph", "GraphoptError", "__version__"]
+
+_HOMES = {"Graph": "graphopt.ir"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'graphopt' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

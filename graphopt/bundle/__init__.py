@@ -1,0 +1,28 @@
+"""The bundle: its manifest, its integrity, and the question whether it may run."""
+
+from graphopt.bundle.gate import Gate
+from graphopt.bundle.manifest import (
+    AlteredError,
+    VerifiedBundle,
+    check_files,
+    open_verified,
+    read_manifest,
+    save_manifest,
+    write_manifest,
+)
+from graphopt.bundle.statement import MANIFEST_NAME, FileRecord, Manifest, Signature
+
+__all__ = [
+    "MANIFEST_NAME",
+    "AlteredError",
+    "FileRecord",
+    "Gate",
+    "Manifest",
+    "Signature",
+    "VerifiedBundle",
+    "check_files",
+    "open_verified",
+    "read_manifest",
+    "save_manifest",
+    "write_manifest",
+]

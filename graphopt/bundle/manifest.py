@@ -1,0 +1,238 @@
+"""A bundle's manifest on disk: write it, read it, hold the files against it, and load only what was checked.
+
+`check_files` answers whether a bundle is whole; `open_verified` also makes sure that what was checked is what gets
+loaded, by hashing while it copies to a private folder: a file that changes in between changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from graphopt.bundle.statement import (
+    MANIFEST_NAME,
+    MAX_ENVELOPE,
+    FileRecord,
+    Manifest,
+    check_name,
+    new_manifest,
+    parse_manifest,
+)
+from graphopt.errors import BundleError
+
+_CHUNK = 1 << 20
+
+
+class AlteredError(BundleError):
+    """A file of a bundle is not what its manifest says; `file` names it."""
+
+    def __init__(self, file: str, problem: str) -> None:
+        super().__init__(f"{file} {problem}")
+        self.file = file
+
+
+def write_manifest(folder: str | Path, predicate: Mapping[str, Any]) -> Manifest:
+    """Record every file under `folder` and `predicate` in its `manifest.json`, unsigned, and return the manifest.
+
+    The bytes depend on the files' names and contents and on `predicate` alone.  BundleError for a link, a special file,
+    a name outside plain ASCII, or a predicate that is not JSON (ASCII keys, finite numbers, integers below 2**53).
+    """
+    folder = Path(folder)
+    records: list[FileRecord] = []
+    for name in sorted(_names(folder) - {MANIFEST_NAME}):
+        check_name(name)
+        with _open(folder, name) as file:
+            digest, size = _digest(file)
+        records.append(FileRecord(name, digest, size))
+    manifest = new_manifest(records, predicate)
+    save_manifest(folder, manifest)
+    return manifest
+
+
+def save_manifest(folder: str | Path, manifest: Manifest) -> None:
+    """Put `manifest` into the bundle at `folder`, beside and renamed, so that a reader sees the old one or the new."""
+    folder = Path(folder)
+    handle, temporary = tempfile.mkstemp(prefix=".manifest-", dir=folder.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(manifest.to_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, folder / MANIFEST_NAME)  # noqa: PTH105 - the pair of paths reads better
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """The manifest of the bundle at `folder`, strictly parsed; BundleError when it is missing or of another form."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is not a bundle: there is no such folder")
+    try:
+        with _open(folder, MANIFEST_NAME) as file:
+            return parse_manifest(_read(file, MAX_ENVELOPE + 1))
+    except FileNotFoundError as error:
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_NAME}") from error
+
+
+def check_files(folder: str | Path, manifest: Manifest) -> None:
+    """Return if the files under `folder` are exactly those of `manifest`; AlteredError names the first that differs."""
+    folder = Path(folder)
+    _check_set(folder, manifest)
+    for record in manifest.files:
+        with _open_recorded(folder, record) as file:
+            _compare(record, *_digest(file, record.size + 1))
+
+
+@dataclass(frozen=True)
+class VerifiedBundle:
+    """A private copy of a bundle, every byte of which was hashed as it was copied.  Close it to remove the copy.
+
+    Files that are memory-mapped or loaded as libraries stay valid after closing.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    def close(self) -> None:
+        """Remove the private copy."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> VerifiedBundle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_verified(path: str | Path, manifest: Manifest | None = None) -> VerifiedBundle:
+    """Copy the bundle at `path` to a folder only this user can enter, hashing as it copies; load from the copy.
+
+    `manifest`, where given, is one that was read from this bundle before (and admitted by a gate): the copy is held
+    against it, whatever the folder says now.  AlteredError names the first file that differs.
+    """
+    source = Path(path)
+    manifest = read_manifest(source) if manifest is None else manifest
+    _check_set(source, manifest)
+    bundle = VerifiedBundle(Path(tempfile.mkdtemp(prefix="graphopt-")), manifest)
+    try:
+        for record in manifest.files:
+            target = bundle.folder / record.name
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _open_recorded(source, record) as file, target.open("xb") as copy:
+                _compare(record, *_digest(file, record.size + 1, copy))
+        (bundle.folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
+    except BaseException:
+        bundle.close()
+        raise
+    return bundle
+
+
+def _compare(record: FileRecord, digest: str, size: int) -> None:
+    if size != record.size:
+        longer = "longer" if size > record.size else "shorter"
+        raise AlteredError(record.name, f"was altered: it is {longer} than the {record.size} bytes in the manifest")
+    if digest != record.sha256:
+        raise AlteredError(record.name, f"was altered: its SHA-256 is {digest}, the manifest says {record.sha256}")
+
+
+def _check_set(folder: Path, manifest: Manifest) -> None:
+    found = _names(folder)
+    recorded = {record.name for record in manifest.files} | {MANIFEST_NAME}
+    if missing := sorted(recorded - found):
+        raise AlteredError(missing[0], "is missing from the bundle")
+    if extra := sorted(found - recorded):
+        raise AlteredError(extra[0], "is in the bundle but not in its manifest")
+
+
+def _names(folder: Path) -> set[str]:
+    """Every file under `folder`, relative, and every folder that holds nothing, so that neither can be smuggled in."""
+    names: set[str] = set()
+    todo = [""]
+    while todo:
+        inside = todo.pop()
+        with os.scandir(folder / inside) as entries:
+            listed = list(entries)
+        if not listed and inside:
+            names.add(inside)
+        for entry in listed:
+            name = f"{inside}/{entry.name}" if inside else entry.name
+            if entry.is_symlink():
+                raise AlteredError(ascii(name)[1:-1], "is a link; a bundle holds plain files only")
+            if entry.is_dir(follow_symlinks=False):
+                todo.append(name)
+            else:
+                names.add(name)
+    return names
+
+
+@contextmanager
+def _open(folder: Path, name: str) -> Generator[io.FileIO]:
+    """Open a plain file below `folder` without following a link in any part of `name`."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    *parents, last = name.split("/")
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for parent in parents:
+            inner = os.open(parent, flags | os.O_DIRECTORY, dir_fd=at)
+            os.close(at)
+            at = inner
+        # O_NONBLOCK: a FIFO in the place of a file must not hang the reader
+        handle = os.open(last, flags | os.O_NONBLOCK, dir_fd=at)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise AlteredError(name, f"cannot be opened as a plain file: {error.strerror}") from error
+    finally:
+        os.close(at)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise AlteredError(name, "is not a plain file")
+    with io.FileIO(handle, "rb") as file:
+        yield file
+
+
+@contextmanager
+def _open_recorded(folder: Path, record: FileRecord) -> Generator[io.FileIO]:
+    try:
+        with _open(folder, record.name) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise AlteredError(record.name, "is missing from the bundle") from error
+
+
+def _read(file: io.FileIO, limit: int) -> bytes:
+    parts: list[bytes] = []
+    while limit > 0 and (part := file.read(limit)):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
+
+
+def _digest(file: io.FileIO, limit: int | None = None, copy: BinaryIO | None = None) -> tuple[str, int]:
+    """SHA-256 and size of what `file` holds, up to `limit` bytes; what is hashed is written to `copy`."""
+    digest, size = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(_CHUNK))
+    while limit is None or size < limit:
+        count = file.readinto(buffer if limit is None else buffer[: limit - size])
+        if not count:
+            break
+        digest.update(buffer[:count])
+        if copy is not None:
+            copy.write(buffer[:count])
+        size += count
+    return digest.hexdigest(), size

@@ -1,0 +1,93 @@
+"""JSON that means one thing only: what is signed is read once, strictly, and from canonical bytes.
+
+Two parsers that disagree about a document (duplicate keys, NaN, integers past 2**53, look-alike keys) are a way
+around every signature.  So one form is read, RFC 8785, and a document that is not exactly that form is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn, cast
+
+import rfc8785
+
+from graphopt.errors import BundleError
+
+MAX_DEPTH = 32
+MAX_INTEGER = 2**53 - 1
+
+
+def encode(value: object, where: str) -> bytes:
+    """The RFC 8785 bytes of `value`; BundleError, with `where` in front, for what that form cannot hold."""
+    _check(value, where)
+    try:
+        return rfc8785.dumps(cast(Any, value))
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise BundleError(f"{where} cannot be written as canonical JSON: {error}") from error
+
+
+def decode(data: bytes, where: str) -> Any:
+    """The value that the canonical `data` stands for; BundleError for any other JSON, and for what is not JSON."""
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(
+            text,
+            object_pairs_hook=lambda pairs: _object(pairs, where),
+            parse_constant=lambda name: _refuse(f"{where} holds {name}, which JSON does not have"),
+            parse_int=lambda digits: _integer(digits, where),
+        )
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{where} is not UTF-8 (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        raise BundleError(f"{where} is not JSON: {error.msg} at byte {error.pos}") from error
+    except RecursionError as error:
+        raise BundleError(f"{where} is nested deeper than {MAX_DEPTH} levels") from error
+    if encode(value, where) != data:
+        raise BundleError(f"{where} is not in canonical form (RFC 8785), so its meaning is not fixed")
+    return value
+
+
+def _refuse(sentence: str) -> NoReturn:
+    raise BundleError(sentence)
+
+
+def _object(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        _refuse(f"{where} gives the key {twice!a} twice")
+    return value
+
+
+def _integer(digits: str, where: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
+        _refuse(f"{where} holds an integer past 2**53 - 1, which readers of JSON do not agree on")
+    return int(digits)
+
+
+def _check(value: object, where: str) -> None:
+    """Refuse what canonical JSON could hold but a signed document should not: depth, keys, sizes of integers."""
+    todo: list[tuple[object, int]] = [(value, 1)]
+    while todo:
+        item, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            _refuse(f"{where} is nested deeper than {MAX_DEPTH} levels")
+        match item:
+            case dict():
+                for key, inner in cast("dict[object, object]", item).items():
+                    if not isinstance(key, str) or not key.isascii() or not key.isprintable():
+                        _refuse(f"{where} has the key {key!a}; keys are printable ASCII")
+                    todo.append((inner, depth + 1))
+            case list() | tuple():
+                todo.extend((inner, depth + 1) for inner in cast("list[object]", item))
+            case bool():
+                pass
+            case int() if abs(item) > MAX_INTEGER:
+                _refuse(f"{where} holds an integer past 2**53 - 1, which readers of JSON do not agree on")
+            case float() if item != item or item in (float("inf"), float("-inf")):
+                _refuse(f"{where} holds a number that is not finite")
+            case str() | int() | float() | None:
+                pass
+            case _:
+                _refuse(f"{where} holds a {type(item).__name__}, which JSON does not have")

@@ -1,0 +1,153 @@
+"""Operators that run graphs: If, Loop, Scan, SequenceMap, and the compiler's own Elementwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from graphopt.errors import ModelError
+from graphopt.ops.table import Call
+
+if TYPE_CHECKING:
+    from graphopt.ir.graph import Graph
+
+Control: TypeAlias = Callable[[Call, Mapping[str, Any], Mapping[str, int]], "tuple[Any, ...]"]
+"""(call, captured values by name, opsets of the outer graph) → outputs."""
+
+
+def control_of(op: str, domain: str = "") -> Control | None:
+    """The meaning of an operator that runs the graphs in its attributes; None for all others."""
+    return _CONTROLS.get((domain, op))
+
+
+def _run(
+    call: Call, name: str, inputs: Sequence[Any], captured: Mapping[str, Any], opsets: Mapping[str, int]
+) -> list[Any]:
+    from graphopt.check.interpret import evaluate
+
+    graph: Graph = call.attributes[name]
+    if len(inputs) < len(graph.inputs):
+        raise ModelError(f"{call.op}: {name} takes {len(graph.inputs)} inputs and is given {len(inputs)}")
+    return evaluate(graph, dict(zip(graph.inputs, inputs, strict=False)), captured, opsets)
+
+
+def _if(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+    branch = "then_branch" if np.asarray(call.inputs[0]).reshape(-1)[0] else "else_branch"
+    return tuple(_run(call, branch, (), captured, opsets))
+
+
+def _loop(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+    body: Graph = call.attributes["body"]
+    limit = None if call.input(0) is None else int(np.asarray(call.input(0)).reshape(-1)[0])
+    going = True if call.input(1) is None else bool(np.asarray(call.input(1)).reshape(-1)[0])
+    state = list(call.inputs[2:])
+    rows: list[list[Any]] = []
+    turn = 0
+    while going and (limit is None or turn < limit):
+        given = [np.array(turn, np.int64), np.array(going), *state]
+        results = _run(call, "body", given, captured, opsets)
+        going = bool(np.asarray(results[0]).reshape(-1)[0])
+        state = results[1 : 1 + len(state)]
+        rows.append(results[1 + len(state) :])
+        turn += 1
+    scans = [_stack([row[i] for row in rows], body, 1 + len(state) + i) for i in range(_scans(call, body, state))]
+    return (*state, *scans)
+
+
+def _scans(call: Call, body: Graph, state: Sequence[Any]) -> int:
+    return len(body.output_names) - 1 - len(state)
+
+
+def _stack(rows: Sequence[Any], body: Graph, slot: int, axis: int = 0) -> np.ndarray:
+    if rows:
+        return np.stack(rows, axis)
+    from graphopt.ir.types import TensorType
+
+    declared = body.output_types[slot]  # no turn was taken: the type alone says what an empty result looks like
+    if not isinstance(declared, TensorType) or declared.dtype is None:
+        raise ModelError(f"the scan output {body.output_names[slot]!r} of a loop that never runs has no declared type")
+    shape = [dim if isinstance(dim, int) else 0 for dim in declared.shape or ()]
+    shape.insert(axis, 0)
+    return np.zeros(shape, declared.dtype.numpy)
+
+
+def _scan(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+    if call.version < 9:
+        return _scan_8(call, captured, opsets)
+    return _scan_9(call, call.inputs, captured, opsets)
+
+
+def _scan_9(
+    call: Call, inputs: Sequence[Any], captured: Mapping[str, Any], opsets: Mapping[str, int]
+) -> tuple[Any, ...]:
+    body: Graph = call.attributes["body"]
+    scanned = int(call.attributes["num_scan_inputs"])
+    states = len(inputs) - scanned
+    state, sequences = list(inputs[:states]), list(inputs[states:])
+    made = len(body.output_names) - states
+    back_in = call.attributes.get("scan_input_directions", (0,) * scanned)
+    back_out = call.attributes.get("scan_output_directions", (0,) * made)
+    axes_in = call.attributes.get("scan_input_axes", (0,) * scanned)
+    axes_out = call.attributes.get("scan_output_axes", (0,) * made)
+    sequences = [np.moveaxis(s, axis, 0) for s, axis in zip(sequences, axes_in, strict=True)]
+    sequences = [s[::-1] if back else s for s, back in zip(sequences, back_in, strict=True)]
+    if len({len(s) for s in sequences}) != 1:
+        raise ModelError(f"Scan: its inputs have unequal lengths {[len(s) for s in sequences]}")
+    rows: list[list[Any]] = []
+    for turn in range(len(sequences[0])):
+        given = [*state, *(np.asarray(s[turn]) for s in sequences)]
+        results = _run(call, "body", given, captured, opsets)
+        state = results[:states]
+        rows.append(results[states:])
+    scans: list[Any] = []
+    for i in range(made):
+        column = [row[i] for row in rows]
+        axis = int(axes_out[i])
+        if axis < 0 and column:
+            axis += column[0].ndim + 1
+        scans.append(_stack(column[::-1] if back_out[i] else column, body, states + i, axis))
+    return (*state, *scans)
+
+
+def _scan_8(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+    """Opset 8: a batch axis first, the scanned axis second, and (optionally) the length of each batch entry."""
+    lengths, inputs = call.inputs[0], call.inputs[1:]
+    attributes = {**call.attributes, "scan_input_directions": call.attributes.get("directions")}
+    attributes = {k: v for k, v in attributes.items() if v is not None}
+    one = Call(call.op, call.domain, 9, attributes, inputs, call.outputs)
+    states = len(inputs) - int(call.attributes["num_scan_inputs"])
+    batch: list[tuple[Any, ...]] = []
+    for b in range(len(inputs[0])):
+        end = None if lengths is None else int(lengths[b])
+        given = [value[b] if i < states else value[b][:end] for i, value in enumerate(inputs)]
+        batch.append(_scan_9(one, given, captured, opsets))
+    longest = inputs[-1].shape[1]
+    columns = [[_padded(row[i], longest) if i >= states else row[i] for row in batch] for i in range(len(batch[0]))]
+    return tuple(np.stack(column) for column in columns)
+
+
+def _padded(array: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(array, [(0, length - len(array)), *[(0, 0)] * (array.ndim - 1)])
+
+
+def _sequence_map(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+    rows: list[list[Any]] = []
+    for turn in range(len(call.inputs[0])):
+        given = [value[turn] if isinstance(value, list) else value for value in call.inputs]
+        rows.append(_run(call, "body", given, captured, opsets))
+    return tuple([row[i] for row in rows] for i in range(call.outputs))
+
+
+def _elementwise(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+    return tuple(_run(call, "body", call.inputs, captured, opsets))
+
+
+_CONTROLS: dict[tuple[str, str], Control] = {
+    ("", "If"): _if,
+    ("", "Loop"): _loop,
+    ("", "Scan"): _scan,
+    ("", "SequenceMap"): _sequence_map,
+    ("ai.graphopt", "Elementwise"): _elementwise,
+}

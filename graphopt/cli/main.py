@@ -1,0 +1,54 @@
+"""`graphopt`: the commands, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from graphopt.version import __version__
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"graphopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Compile ONNX models ahead of time, and prove what was done.
+
+    Results go to standard output, everything else to standard error.  Exit codes: 0 done; 2 the command could not
+    be done, with one sentence that says why; 130 interrupted.
+    """
+
+
+def main() -> None:
+    """The entry point of the `graphopt` program."""
+    signal.signal(signal.SIGTERM, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every line
+    app()
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    """Ends by an exception, so that whatever was half written is taken away."""
+    sys.exit(128 + signum)

@@ -1,0 +1,53 @@
+"""Our meanings against the expected outputs that ship with onnx, every case for which we have a meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphopt.ops.call import as_text
+from tests.ops.cases import NodeCase, as_input, node_cases, run_case
+
+DISAGREEMENTS: dict[str, str] = {}
+"""Cases whose expectation we do not share, with the reason; each is checked to still disagree."""
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[NodeCase]:
+    return node_cases()
+
+
+def test_each_onnx_case_of_our_operators_gives_the_expected_outputs(cases: list[NodeCase]) -> None:
+    wrong = {case.name: found for case in cases if case.is_ours and (found := _difference(case))}
+    assert wrong.keys() == DISAGREEMENTS.keys(), {k: v for k, v in wrong.items() if k not in DISAGREEMENTS}
+
+
+def _difference(case: NodeCase) -> str:
+    for inputs, expected in case.data_sets:
+        try:
+            got = run_case(case, inputs)
+        except Exception as error:  # noqa: BLE001  # one failing case must not hide the others
+            return f"{type(error).__name__}: {error}"
+        for want, have in zip(expected, got, strict=True):
+            found = _unequal(as_input(want), have, case)
+            if found:
+                return found
+    return ""
+
+
+def _unequal(want: Any, have: Any, case: NodeCase) -> str:
+    if isinstance(want, list):
+        return next((f for w, h in zip(want, have, strict=True) if (f := _unequal(w, h, case))), "")
+    if want is None or have is None:
+        return "" if want is have else f"{want} and {have}"
+    if want.shape != have.shape:
+        return f"shape {have.shape} for {want.shape}"
+    if want.dtype == object:
+        return "" if np.array_equal(want, as_text(have)) else f"{have} for {want}"
+    if want.dtype != have.dtype:
+        return f"dtype {have.dtype} for {want.dtype}"
+    kind = np.complex128 if want.dtype.kind == "c" else np.float64
+    close = np.isclose(have.astype(kind), want.astype(kind), case.relative, case.absolute, equal_nan=True)
+    return "" if close.all() else f"{int((~close).sum())} of {want.size} elements"
