@@ -9,11 +9,18 @@ after another rounded to its type and held while the rest are fitted again, lowe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 Function = Callable[[np.ndarray], np.ndarray]
+
+
+def _power_series(x: np.ndarray, coefficients: Sequence[float]) -> np.ndarray:
+    result = np.zeros_like(x)
+    for coefficient in reversed(coefficients):
+        result = result * x + coefficient
+    return result
 
 
 def fit(target: Function, weight: Function, low: float, high: float, degree: int, dtype: type) -> list[float]:
@@ -23,7 +30,7 @@ def fit(target: Function, weight: Function, low: float, high: float, degree: int
     y, w = target(x), weight(x)
     fixed: list[float] = []
     for power in range(degree + 1):
-        rest = y - sum(c * x**i for i, c in enumerate(fixed))
+        rest = y - _power_series(x, fixed)
         columns = np.stack([x**i for i in range(power, degree + 1)], axis=1)
         emphasis = np.ones_like(x)
         solution = np.zeros(degree + 1 - power)
@@ -34,14 +41,14 @@ def fit(target: Function, weight: Function, low: float, high: float, degree: int
             emphasis = emphasis * (error + 1e-3 * error.max())
             emphasis /= emphasis.mean()
         fixed.append(float(dtype(solution[0])))
-    error = np.abs(w * (sum(c * x**i for i, c in enumerate(fixed)) - y)).max()
+    error = np.abs(w * (_power_series(x, fixed) - y)).max()
     print(f"    # largest weighted error 2^{math.log2(error):.1f}")
     return fixed
 
 
 def _exp_tail(r: np.ndarray) -> np.ndarray:
     series = [1 / math.factorial(k + 2) for k in range(14)]
-    return sum(c * r**k for k, c in enumerate(series))  # (e^r - 1 - r) / r^2, without cancellation
+    return _power_series(r, series)  # (e^r - 1 - r) / r^2, without cancellation
 
 
 def _exp2_tail(f: np.ndarray) -> np.ndarray:
@@ -51,25 +58,25 @@ def _exp2_tail(f: np.ndarray) -> np.ndarray:
 def _log_tail(f: np.ndarray) -> np.ndarray:
     f = np.where(np.abs(f) < 1e-300, 1e-300, f)
     direct = (np.log1p(f) - f + f * f / 2) / f**3
-    series = sum((-1) ** k * f**k / (k + 3) for k in range(40))
+    series = _power_series(f, [(-1) ** k / (k + 3) for k in range(40)])
     return np.where(np.abs(f) < 0.1, series, direct)
 
 
 def _sin_tail(s: np.ndarray) -> np.ndarray:
-    return sum((-1) ** (k + 1) * s**k / math.factorial(2 * k + 3) for k in range(12))  # (sin r - r) / r^3
+    return _power_series(s, [(-1) ** (k + 1) / math.factorial(2 * k + 3) for k in range(12)])  # (sin r - r) / r^3
 
 
 def _cos_tail(s: np.ndarray) -> np.ndarray:
-    return sum((-1) ** k * s**k / math.factorial(2 * k + 4) for k in range(12))  # (cos r - 1 + r^2/2) / r^4
+    return _power_series(s, [(-1) ** k / math.factorial(2 * k + 4) for k in range(12)])  # (cos r - 1 + r^2/2) / r^4
 
 
 def _erf_core(s: np.ndarray) -> np.ndarray:
     terms = [(-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(30)]
-    return 2 / math.sqrt(math.pi) * sum(c * s**k for k, c in enumerate(terms)) - 1  # erf(x)/x - 1
+    return 2 / math.sqrt(math.pi) * _power_series(s, terms) - 1  # erf(x)/x - 1
 
 
 def _log2_core(z: np.ndarray) -> np.ndarray:
-    return 2 / math.log(2) * sum(z**k / (2 * k + 1) for k in range(30))  # log2((1+s)/(1-s)) / s, z = s^2
+    return 2 / math.log(2) * _power_series(z, [1 / (2 * k + 1) for k in range(30)])  # log2((1+s)/(1-s)) / s, z = s^2
 
 
 def main() -> None:

@@ -132,7 +132,9 @@ def _rules() -> dict[str, Rule]:
         "Celu": Rule(1, 1, FLOATS, defaults=one),
         "ThresholdedRelu": Rule(1, 1, FLOATS, defaults=one),
         "Swish": Rule(1, 1, FLOATS, defaults=one),
-        "Selu": Rule(1, 1, FLOATS, defaults=(("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
+        "Selu": Rule(
+            1, 1, FLOATS, defaults=(("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))
+        ),
         "HardSigmoid": Rule(1, 1, FLOATS, defaults=(("alpha", 0.2), ("beta", 0.5))),
         "Shrink": Rule(1, 1, NUMBERS, defaults=(("bias", 0.0), ("lambd", 0.5))),
         "Gelu": Rule(1, 1, FLOATS, defaults=(("approximate", "none"),)),
@@ -147,10 +149,12 @@ RULES = _rules()
 """By operator."""
 
 
-def step_of(op: str, arguments: Sequence[Argument], dtypes: Sequence[str], attributes: Mapping[str, Any]) -> Step | None:
+def step_of(
+    op: str, arguments: Sequence[Argument], dtypes: Sequence[str], attributes: Mapping[str, Any]
+) -> Step | None:
     """The step, with every attribute spelt out; None where the operator is not known for these dtypes.
 
-    `dtypes` are those of the arguments, "" where one is left out.  Attributes that the operator does not have are dropped.
+    `dtypes` are those of the arguments, "" where one is left out.  Attributes unknown to the operator are dropped.
     """
     rule = RULES.get(op)
     if rule is None or not rule.least <= len(arguments) <= rule.most:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from graphopt_kernels.abi import KernelSpec, Operand, Ref, float_field
 from graphopt_kernels.bind.table import family
 from graphopt_kernels.cache import native

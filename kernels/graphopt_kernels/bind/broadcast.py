@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """A loop nest over several operands: sizes outermost first, and each operand's strides in elements (0: repeated)."""
+    """A loop nest over operands: sizes outermost first, and each operand's strides in elements (0: repeated)."""
 
     sizes: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
@@ -22,7 +22,7 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def broadcast_strides(shape: Sequence[int], full: Sequence[int]) -> tuple[int, ...]:
-    """The strides with which a C-contiguous array of `shape` is read as one of `full`; ValueError where it cannot be."""
+    """The strides that read a C-contiguous array of `shape` as one of `full`; ValueError where it cannot be."""
     lead = len(full) - len(shape)
     if lead < 0 or any(size not in (1, target) for size, target in zip(shape, full[lead:], strict=False)):
         raise ValueError(f"an operand of shape {list(shape)} does not broadcast to {list(full)}")

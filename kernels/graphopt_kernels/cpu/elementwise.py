@@ -18,12 +18,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core.typing import signature
-from numba.extending import intrinsic
+from numba.core.typing.templates import signature
 
 from graphopt_kernels.abi import KernelSpec
 from graphopt_kernels.chain import Chain, parse
-from graphopt_kernels.cpu.device import device
+from graphopt_kernels.cpu.device import device, intrinsic
 from graphopt_kernels.cpu.lanes import WIDTH, load_lanes, store_lanes
 from graphopt_kernels.cpu.memory import copy_bytes, copy_element, fill_elements, int_at, set_int, share_low, stack
 from graphopt_kernels.cpu.operators import evaluate

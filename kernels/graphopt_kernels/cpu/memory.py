@@ -1,8 +1,8 @@
 """Memory by address: how cores read their argument block and touch arrays.
 
 Addresses are int64.  Typed access comes in pairs made for a dtype: `load = loader(np.float32)`, then `load(address, i)`
-is element i of the array at `address`; `store = storer(np.float32)`, `store(address, i, value)`.  A bool is the byte 0 or
-1.  float16 and bfloat16 have no scalars in Numba: vectors of them are read by `lanes.py`.
+is element i of the array at `address`; `store = storer(np.float32)`, `store(address, i, value)`.  A bool is the byte
+0 or 1.  float16 and bfloat16 have no scalars in Numba: vectors of them are read by `lanes.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import numpy as np
 from llvmlite import ir
 from numba import from_dtype, types
 from numba.core import cgutils
-from numba.core.typing import signature
-from numba.extending import intrinsic
+from numba.core.typing.templates import signature
 
-from graphopt_kernels.cpu.device import device
+from graphopt_kernels.cpu.device import device, intrinsic
 
 _WORD, _BYTE = ir.IntType(64), ir.IntType(8)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from graphopt_kernels.chain import Chain, Literal, Step
@@ -80,7 +80,7 @@ def _clip(args: list[Lanes | None]) -> Lanes:
 
 
 def _hard_sigmoid(x: Lanes, alpha: float, beta: float) -> Lanes:
-    return (x * alpha + beta).maximum(x.const(0)).minimum(x.const(1))
+    return x.fma(alpha, beta).maximum(x.const(0)).minimum(x.const(1))
 
 
 def _gelu(step: Step, x: Lanes) -> Lanes:
@@ -142,7 +142,7 @@ _UNARY: dict[str, Callable[[Lanes], Lanes]] = {
     "Not": Lanes.__invert__,
     "BitwiseNot": Lanes.__invert__,
     **{
-        name: lambda x, c=name.lower(): each_lane(c, x)
+        name: partial(each_lane, name.lower())
         for name in ("Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh")
     },
 }
@@ -168,7 +168,9 @@ _BINARY: dict[str, Callable[[Lanes, Lanes], Lanes]] = {
     "GreaterOrEqual": Lanes.ge,
 }
 _OTHER: dict[str, Callable[[Step, list[Any]], Lanes]] = {
-    "Mean": lambda step, args: reduce(Lanes.__add__, args) * (1.0 / len(args)) if len(args) in (1, 2, 4) else _mean(args),
+    "Mean": lambda step, args: (
+        reduce(Lanes.__add__, args) * (1.0 / len(args)) if len(args) in (1, 2, 4) else _mean(args)
+    ),
     "Where": lambda step, args: args[0].where(args[1], args[2]),
     "Clip": lambda step, args: _clip(args),
     "Pow": _power,
