@@ -16,6 +16,7 @@ from graphopt.ir.types import TensorType
 from graphopt.lower.select import Choice, Operand, Site, choose
 from graphopt.lower.weights import WeightStore
 from graphopt.ops.call import plain_attributes
+from graphopt.ops.table import shape_rule_of
 from graphopt.program import KernelCall, Output, Program, Step, StepKind, Subprogram, ValueInfo
 
 ALIASES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
@@ -111,8 +112,8 @@ class _Lowering:
         if not self.native:
             return choices
         for node in nodes:
-            if node in self.absorbed or self._is_alias(node):
-                continue
+            if node in self.absorbed or self._is_alias(node) or shape_rule_of(node.op, node.domain) is None:
+                continue  # without a shape rule a kernel's output has no place before it runs
             choice = choose(self._site(node))
             if choice is not None:
                 choices[node] = choice

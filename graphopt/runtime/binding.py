@@ -20,7 +20,6 @@ from graphopt.runtime.plan import (
     ARENA,
     EXTERNAL,
     LITERALS,
-    WEIGHTS,
     Action,
     Bound,
     Evaluate,
@@ -330,7 +329,7 @@ class _Walk:
         for value in seen:
             bound = self.bound(value)
             if isinstance(bound, Tensor) and (bound.buffer is not None or bound.known is not None):
-                if bound.buffer == WEIGHTS or (value in self.outside and value in self.external_of):
-                    continue
+                if self.program.values[value].weight is not None or value in self.external_of:
+                    continue  # the frame has it already
                 placed.append((value, bound))
         return tuple(placed)
