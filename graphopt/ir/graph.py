@@ -53,6 +53,8 @@ class Node:
     """Names of the nodes of the source model that this one stands for."""
     rules: tuple[str, ...] = ()
     """Names of the rewrites that made or changed it, in order."""
+    extra: bytes = b""
+    """What else the source's NodeProto says (device configurations), as a serialised NodeProto."""
 
     def get(self, name: str, default: Any = None) -> Any:
         """The plain value of an attribute (strings decoded), or the default when it is absent."""
@@ -99,7 +101,9 @@ class Graph:
         self.doc = ""
         self.metadata: dict[str, str] = {}
         self.header: bytes = b""
-        """The source ModelProto without its graph and functions (producer, versions, metadata), serialised."""
+        """The source ModelProto without its graph and inlined functions (producer, versions, metadata), serialised."""
+        self.frame: bytes = b""
+        """The source GraphProto's inputs and outputs as written there and its quantisation annotations, serialised."""
         self._taken: set[str] = set()
         self._counter: dict[str, int] = {}
 
@@ -217,7 +221,19 @@ class Graph:
         """A new operator; gives its output values (those asked for: None in `outputs` leaves one out)."""
         plain = {key: Attribute.of(value) for key, value in (attributes or {}).items()}
         node = Node(op, domain, plain, name, source=tuple(source), rules=tuple(rules))
-        hints = [name or op.lower()] * outputs if isinstance(outputs, int) else list(outputs)
+        return self.insert_node(node, inputs, outputs, types=types, captures=captures)
+
+    def insert_node(
+        self,
+        node: Node,
+        inputs: Sequence[Value | None],
+        outputs: int | Sequence[str | None] = 1,
+        *,
+        types: Sequence[Type | None] = (),
+        captures: Mapping[str, Value] | None = None,
+    ) -> tuple[Value, ...]:
+        """Connect a node that is in no graph yet; otherwise as `add_node`."""
+        hints = [node.name or node.op.lower()] * outputs if isinstance(outputs, int) else list(outputs)
         self.net.add_node(node)
         for slot, value in enumerate(inputs):
             if value is not None:
@@ -283,7 +299,7 @@ class Graph:
     def copy(self) -> Graph:
         """An independent graph of the same meaning: nodes, values and subgraphs are new, constants shared."""
         twin = Graph(self.name, self.opsets)
-        twin.doc, twin.metadata, twin.header = self.doc, dict(self.metadata), self.header
+        twin.doc, twin.metadata, twin.header, twin.frame = self.doc, dict(self.metadata), self.header, self.frame
         twin.net.remove_node(twin.sink)
         new: dict[object, Value | Node] = {}
         for vertex in self.net:
@@ -320,7 +336,7 @@ def _twin(vertex: Value | Node) -> Value | Node:
     if isinstance(vertex, Value):
         return Value(vertex.name, vertex.type, vertex.constant, vertex.doc, dict(vertex.metadata))
     twin = Node(vertex.op, vertex.domain, {}, vertex.name, vertex.overload, vertex.doc, dict(vertex.metadata))
-    twin.source, twin.rules = vertex.source, vertex.rules
+    twin.source, twin.rules, twin.extra = vertex.source, vertex.rules, vertex.extra
     for name, attribute in vertex.attributes.items():
         value = attribute.value
         if isinstance(value, Graph):

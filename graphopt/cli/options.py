@@ -1,0 +1,51 @@
+"""Options and arguments that several commands share, so that they are spelled and explained once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Level(StrEnum):
+    """How much a rewrite may change the numbers."""
+
+    EXACT = "exact"
+    REASSOCIATE = "reassociate"
+    APPROXIMATE = "approximate"
+
+
+ModelPath = Annotated[Path, typer.Argument(metavar="IN.onnx", help="The model to read.", show_default=False)]
+BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.", show_default=False)]
+EitherPath = Annotated[
+    Path, typer.Argument(metavar="MODEL_OR_BUNDLE", help="An .onnx file or a bundle's folder.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the same as data, as one JSON object.")]
+LevelOption = Annotated[
+    Level,
+    typer.Option(
+        "--level",
+        help="What a rewrite may change: nothing (exact), rounding (reassociate), within a stated bound (approximate).",
+    ),
+]
+SkipOption = Annotated[
+    list[str] | None,
+    typer.Option("--skip", metavar="PASS", help="Leave this pass out; may be repeated.", show_default=False),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, max=1024, help="Threads to run on; all cores when left out.")
+]
+InputOption = Annotated[
+    Path | None,
+    typer.Option("--input", metavar="IN.npz", help="Inputs by name, as numpy.savez writes them.", show_default=False),
+]
+RandomOption = Annotated[
+    int | None,
+    typer.Option("--random", metavar="SEED", min=0, help="Draw the inputs from this seed instead.", show_default=False),
+]
+DimOption = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="N=4", help="Size of a symbolic dimension of drawn inputs; may be repeated."),
+]

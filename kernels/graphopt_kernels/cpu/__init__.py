@@ -1,0 +1,1 @@
+"""What Numba compiles for the CPU: one file a family, each with `core(spec)` (see docs/add-a-kernel.md)."""
