@@ -10,17 +10,17 @@ from graphopt.ir import Node
 from graphopt.ops.facts import facts_of
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.rewriter import Rewriter
-from graphopt.rewrite.rule import Declined, Rule
+from graphopt.rewrite.rule import Declined, Rule, operators
 from graphopt.rewrite.run import RulePass
 
 
 @dataclass(frozen=True, slots=True)
-class ConstantSecond:
+class ConstantSecond(Rule):
     """f(c, x) → f(x, c), for a commutative f, a constant c and an x that is none."""
 
     name: ClassVar[str] = "constant-second"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset("Add And BitwiseAnd BitwiseOr BitwiseXor Equal Mul Or Xor".split())
+    ops: ClassVar[frozenset[str] | None] = operators("Add And BitwiseAnd BitwiseOr BitwiseXor Equal Mul Or Xor")
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph

@@ -9,12 +9,12 @@ from graphopt.ir import Node
 from graphopt.ops.facts import facts_of
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.rewriter import Rewriter, is_unused
-from graphopt.rewrite.rule import Declined
+from graphopt.rewrite.rule import Declined, Rule
 from graphopt.rewrite.run import Pass
 
 
 @dataclass(frozen=True, slots=True)
-class DropUnusedNode:
+class DropUnusedNode(Rule):
     """A node none of whose outputs is used → nothing.
 
     Random operators go too: no draw of one changes what another draws.  An operator that is not known stays, because
@@ -23,7 +23,6 @@ class DropUnusedNode:
 
     name: ClassVar[str] = "eliminate-dead-nodes"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str] | None] = None
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         if not is_unused(rewriter.graph, node):

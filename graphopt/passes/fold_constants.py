@@ -15,10 +15,11 @@ from graphopt.ops.call import call_of, elements
 from graphopt.ops.facts import facts_of, is_deterministic
 from graphopt.passes.fold_control_flow import InlineIf, SkipLoop
 from graphopt.passes.fold_shapes import FoldShape, FoldShapeOperand
+from graphopt.passes.known_elements import KnownElements
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.match import dtype_of, has_one_use, tensor_type, uniform
 from graphopt.rewrite.rewriter import Rewriter
-from graphopt.rewrite.rule import Declined, Rule
+from graphopt.rewrite.rule import Declined, Rule, operators
 from graphopt.rewrite.run import RulePass
 
 DEFAULT_BUDGET = 1 << 22
@@ -27,14 +28,12 @@ DEFAULT_BUDGET = 1 << 22
 _SMALL = 4096
 """Bytes below which quantised constants are folded like any other: scales and zero points, not weights."""
 
-_UNBOUNDED = frozenset(
-    "CenterCropPad ConstantOfShape Expand EyeLike Pad Range Resize Tile Upsample OneHot".split()
-)
+_UNBOUNDED = operators("CenterCropPad ConstantOfShape Expand EyeLike Pad Range Resize Tile Upsample OneHot")
 """Operators whose result can be far larger than their operands: its size must be known before they are run."""
 
 
 @dataclass(frozen=True, slots=True)
-class FoldNode:
+class FoldNode(Rule):
     """f(c₁, c₂, …) → c, for constants and a deterministic operator f, by f's own meaning.
 
     Not where the constants made, less the constants that die, would take the model over the budget; where the result's
@@ -47,15 +46,13 @@ class FoldNode:
     keep_quantized: bool
     name: ClassVar[str] = "fold-constants"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str] | None] = None
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
         facts = facts_of(node.op, node.domain)
         if facts is None or facts.control_flow:
             return None
-        operands = [value for value in graph.net.pred[node]]
-        constants = {value: rewriter.constant_of(value) for value in operands}
+        constants = {value: rewriter.constant_of(value) for value in graph.net.pred[node]}
         if any(constant is None for constant in constants.values()):
             return None
         if not is_deterministic(graph, node):
@@ -75,9 +72,7 @@ class FoldNode:
             return Declined(str(error))
         return self._put(rewriter, outputs, results)
 
-    def _put(
-        self, rewriter: Rewriter, outputs: Sequence[Value | None], results: Sequence[Any]
-    ) -> Declined | None:
+    def _put(self, rewriter: Rewriter, outputs: Sequence[Value | None], results: Sequence[Any]) -> Declined | None:
         for value, result in zip(outputs, results, strict=False):
             if value is None:
                 continue
@@ -124,7 +119,9 @@ class FoldConstants(RulePass):
     refines_types: ClassVar[bool] = True
 
     def rules(self) -> Sequence[Rule]:
-        return (FoldShape(), FoldShapeOperand(), InlineIf(), SkipLoop(), FoldNode(self.budget, self.keep_quantized))
+        known = KnownElements()
+        fold = FoldNode(self.budget, self.keep_quantized)
+        return (fold, FoldShape(known), FoldShapeOperand(known), InlineIf(), SkipLoop())
 
 
 def _is_dequantization(node: Node, held: Sequence[Constant]) -> bool:

@@ -11,16 +11,16 @@ from graphopt.ir import Constant, Dense, Graph, Node
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.match import tensor_type
 from graphopt.rewrite.rewriter import Rewriter
-from graphopt.rewrite.rule import Declined
+from graphopt.rewrite.rule import Declined, Rule
 
 
 @dataclass(frozen=True, slots=True)
-class InlineIf:
+class InlineIf(Rule):
     """If(c, then, else) → then's nodes where the constant c is true, else else's."""
 
     name: ClassVar[str] = "inline-if"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset({"If"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"If"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -36,7 +36,7 @@ class InlineIf:
 
 
 @dataclass(frozen=True, slots=True)
-class SkipLoop:
+class SkipLoop(Rule):
     """Loop(n, c, v…) → v… where n is a constant of at most 0, or c is constant false.
 
     Not where a scan output is used: what it is for no iteration needs a shape that only running would tell.
@@ -44,7 +44,7 @@ class SkipLoop:
 
     name: ClassVar[str] = "skip-loop"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset({"Loop"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"Loop"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph

@@ -7,52 +7,47 @@ from typing import ClassVar
 
 import numpy as np
 
-from graphopt.ir import Dim, Node, Value
-from graphopt.ops.facts import facts_of
-from graphopt.passes.known_elements import known_elements
+from graphopt.ir import Dim, Node
+from graphopt.passes.known_elements import KnownElements
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.match import dtype_of, tensor_type
 from graphopt.rewrite.rewriter import Rewriter
-from graphopt.rewrite.rule import Declined
+from graphopt.rewrite.rule import Declined, Rule
 
 
 @dataclass(frozen=True, slots=True)
-class FoldShape:
+class FoldShape(Rule):
     """A chain of integer operators on shapes → a constant, where every element it comes to is a number.
 
     Through symbols: `Gather(Shape(x), 1)` is 64 for x of [N, 64], whatever N; `N·64 / 64 − N` is 0.
     """
 
+    known: KnownElements
     name: ClassVar[str] = "fold-shape"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset(
-        "Shape Size Gather Slice Concat Squeeze Unsqueeze Cast Add Sub Mul Div Reshape ReduceProd Split Identity"
-        " Equal Where Max Min Range Mod".split()
-    )
+    ops: ClassVar[frozenset[str] | None] = KnownElements.ops
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
-        for output in rewriter.graph.outputs_of(node):
+        for output, known in self.known.of_outputs(node, rewriter):
             dtype = dtype_of(output)
-            if output is None or dtype is None:
-                return None
-            known = known_elements(output, rewriter)
-            if known is None or not all(isinstance(item, (int, np.integer, bool, np.bool_)) for item in known.flat):
-                return None
-            rewriter.replace(output, rewriter.constant(known.astype(dtype.numpy), output.name))
+            if dtype is not None and all(isinstance(item, (int, np.integer, np.bool_)) for item in known.flat):
+                rewriter.replace(output, rewriter.constant(known.astype(dtype.numpy), output.name))
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class FoldShapeOperand:
+class FoldShapeOperand(Rule):
     """Reshape(x, s) → Reshape(x, constant), where s is computed from shapes and at most one dimension is left open.
 
     A dimension that is x's own at the same place is written 0 (copy it); one other symbol is written −1, which means
-    the same because a Reshape that works keeps the number of elements.  Not where −1 stands beside a dimension of 0.
+    the same because a Reshape that works keeps the number of elements.  Not both at once: where the copied dimension
+    is 0, −1 means nothing.
     """
 
+    known: KnownElements
     name: ClassVar[str] = "fold-shape-operand"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset({"Reshape"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"Reshape"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -61,7 +56,7 @@ class FoldShapeOperand:
             return None
         if rewriter.constant_of(operands[1]) is not None:
             return None
-        wanted, source = known_elements(operands[1], rewriter), tensor_type(operands[0])
+        wanted, source = self.known.of(operands[1], rewriter), tensor_type(operands[0])
         if wanted is None or wanted.ndim != 1:
             return None
         shape = None if source is None else source.shape
@@ -84,6 +79,4 @@ def reshape_operand(wanted: list[Dim], source: tuple[Dim, ...] | None) -> list[i
             target.append(0)
         else:
             target.append(-1)
-    if target.count(-1) > 1 or (-1 in target and any(isinstance(d, (int, np.integer)) and d == 0 for d in wanted)):
-        return None
-    return target
+    return None if target.count(-1) > 1 or (-1 in target and 0 in target) else target

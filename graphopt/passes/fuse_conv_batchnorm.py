@@ -21,7 +21,7 @@ _SHARED_WEIGHT_LIMIT = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class FuseConvAffine:
+class FuseConvAffine(Rule):
     """f(Conv(x, W, b)) → Conv(x, W·s, b·s + t), where f(y) = y·s + t with constants s, t for each output channel.
 
     f is BatchNormalization at inference, or Mul, Div, Add, Sub with a constant per channel ([M, 1, 1] or one number);
@@ -34,7 +34,7 @@ class FuseConvAffine:
 
     name: ClassVar[str] = "fuse-conv-affine"
     exactness: ClassVar[Exactness] = Exactness.REASSOCIATE
-    ops: ClassVar[frozenset[str]] = frozenset({"BatchNormalization", "Mul", "Div", "Add", "Sub"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"BatchNormalization", "Mul", "Div", "Add", "Sub"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -63,7 +63,12 @@ class FuseConvAffine:
         if bias is not None and held is None:
             return Declined("the bias of the convolution is not constant")
         scaled = affine.scale is not None
-        if scaled and old is not None and not has_one_use(rewriter.graph, old) and size_of(weight) > _SHARED_WEIGHT_LIMIT:
+        if (
+            scaled
+            and old is not None
+            and not has_one_use(rewriter.graph, old)
+            and size_of(weight) > _SHARED_WEIGHT_LIMIT
+        ):
             return Declined("its weight is shared")
         dtype = weight.dtype.numpy
         wide = np.result_type(np.float64, np.float64)

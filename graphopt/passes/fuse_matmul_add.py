@@ -17,7 +17,7 @@ _DTYPES = frozenset({DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32, DType.FLOAT64
 
 
 @dataclass(frozen=True, slots=True)
-class FuseMatMulAdd:
+class FuseMatMulAdd(Rule):
     """Add(MatMul(a, b), c) → Gemm(a, b, c), and Add(Gemm(a, b), c) → Gemm(a, b, c); c on either side.
 
     Holds for float matrices: a and b of rank 2.  Not where c widens the product (its dimensions must each be 1 or
@@ -26,7 +26,7 @@ class FuseMatMulAdd:
 
     name: ClassVar[str] = "fuse-matmul-add"
     exactness: ClassVar[Exactness] = Exactness.REASSOCIATE
-    ops: ClassVar[frozenset[str]] = frozenset({"Add"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"Add"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -67,7 +67,7 @@ class FuseMatMulAdd:
 
 
 @dataclass(frozen=True, slots=True)
-class MoveTransposeIntoGemm:
+class MoveTransposeIntoGemm(Rule):
     """Gemm(Transpose(a), b, …) → Gemm(a, b, …) with transA flipped; likewise b, transB.
 
     Holds for the transposition of a matrix (rank 2); the Transpose stays where others use it.
@@ -75,7 +75,7 @@ class MoveTransposeIntoGemm:
 
     name: ClassVar[str] = "move-transpose-into-gemm"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset({"Gemm"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"Gemm"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph

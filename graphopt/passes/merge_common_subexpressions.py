@@ -13,20 +13,19 @@ from graphopt.ir import Attribute, Constant, Fill, Graph, Node, Value
 from graphopt.ops.facts import facts_of, is_deterministic
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.rewriter import Rewriter
-from graphopt.rewrite.rule import Declined
+from graphopt.rewrite.rule import Declined, Rule
 from graphopt.rewrite.run import Pass
 from graphopt.rewrite.verify import holds_graphs
 
 
 @dataclass(frozen=True, slots=True)
-class _ShareConstants:
+class _ShareConstants(Rule):
     """Two constants of one type, shape and content (bit for bit: −0 is not 0) → one of them."""
 
     first: dict[Hashable, Value]
     contents: _Contents
     name: ClassVar[str] = "merge-equal-constants"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str] | None] = None
 
     def __hash__(self) -> int:
         return id(self)
@@ -39,7 +38,7 @@ class _ShareConstants:
 
 
 @dataclass(frozen=True, slots=True)
-class _MergeNodes:
+class _MergeNodes(Rule):
     """Two nodes of one operator, with equal attributes and the same operands → one of them.
 
     Operands of commutative operators may be swapped.  Not for operators that are random, unknown, or hold subgraphs.
@@ -50,7 +49,6 @@ class _MergeNodes:
     contents: _Contents
     name: ClassVar[str] = "merge-common-subexpressions"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str] | None] = None
 
     def __hash__(self) -> int:
         return id(self)

@@ -20,12 +20,12 @@ _RELAYOUTS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
 @dataclass(frozen=True, slots=True)
-class MergeTransposes:
+class MergeTransposes(Rule):
     """Transpose(Transpose(x, p), q) → Transpose(x, p∘q)."""
 
     name: ClassVar[str] = "merge-transposes"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset({"Transpose"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"Transpose"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -51,7 +51,7 @@ class MergeTransposes:
 
 
 @dataclass(frozen=True, slots=True)
-class MergeRelayouts:
+class MergeRelayouts(Rule):
     """g(f(x)) → x or Reshape(x, s), for f and g among Reshape, Flatten, Squeeze, Unsqueeze; s is g's shape.
 
     To x where x has that shape already, be it in symbols.  Else s must be writable as a constant: at most one of its
@@ -60,7 +60,7 @@ class MergeRelayouts:
 
     name: ClassVar[str] = "merge-relayouts"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset(_RELAYOUTS)
+    ops: ClassVar[frozenset[str] | None] = frozenset(_RELAYOUTS)
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -90,7 +90,7 @@ class MergeRelayouts:
 
 
 @dataclass(frozen=True, slots=True)
-class MergeCasts:
+class MergeCasts(Rule):
     """Cast(Cast(x, a), b) → Cast(x, b), where a holds every value of x's type exactly.
 
     Not through a narrower type (float → int8 → float drops the fraction, int64 → float32 rounds), nor through text.
@@ -98,7 +98,7 @@ class MergeCasts:
 
     name: ClassVar[str] = "merge-casts"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset({"Cast"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"Cast"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -118,12 +118,12 @@ class MergeCasts:
 
 
 @dataclass(frozen=True, slots=True)
-class MergeConcats:
+class MergeConcats(Rule):
     """Concat(Concat(a, b), c) → Concat(a, b, c) along one axis, where nobody else uses the inner one."""
 
     name: ClassVar[str] = "merge-concats"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset({"Concat"})
+    ops: ClassVar[frozenset[str] | None] = frozenset({"Concat"})
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -213,5 +213,3 @@ def _one_axis(inner: Node, outer: Node, type: TensorType | None) -> bool:
         return True
     rank = None if type is None else type.rank
     return rank is not None and first % rank == second % rank
-
-

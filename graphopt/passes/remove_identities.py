@@ -14,86 +14,11 @@ from graphopt.passes.remove_neutral_operands import RemoveNeutralOperand
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.match import dtype_of, integers, rank_of, tensor_type
 from graphopt.rewrite.rewriter import Rewriter
-from graphopt.rewrite.rule import Declined, Rule
+from graphopt.rewrite.rule import Declined, Rule, operators
 from graphopt.rewrite.run import RulePass
 
 Equal: TypeAlias = "Value | Declined | None"
 """The operand that the (first) output equals; or why not; or nothing, when the form is not there."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveNoOp:
-    """f(x, …) → x, where f gives every element of x back, in place.
-
-    | operator | when |
-    |---|---|
-    | Identity | always |
-    | Dropout | at inference; its mask becomes a constant where its shape is a known one |
-    | Cast, CastLike | to the type the operand has |
-    | Transpose | the permutation is the identity, or the rank at most 1 |
-    | Reshape, Flatten, Squeeze, Unsqueeze, Expand, Tile | the shape stays, as numbers or as the same symbols |
-    | Slice | the shape stays and every step is 1 (a step of −1 reverses) |
-    | Pad | every pad is a constant 0, whatever the mode |
-    | Concat, Max, Min, Sum, Mean, Split | with one operand, or into one part |
-    | Resize | the shape stays, the mode is nearest, and no region is cropped |
-    """
-
-    name: ClassVar[str] = "remove-no-op"
-    exactness: ClassVar[Exactness] = Exactness.EXACT
-
-    @property
-    def ops(self) -> frozenset[str]:
-        return frozenset(_EQUAL)
-
-    def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
-        operands = rewriter.graph.inputs_of(node)
-        outputs = rewriter.graph.outputs_of(node)
-        if not operands or operands[0] is None or not outputs or outputs[0] is None:
-            return None
-        equal = _EQUAL[node.op](node, operands[0], rewriter)
-        if isinstance(equal, Value):
-            rewriter.replace(outputs[0], equal)
-            return None
-        return equal
-
-
-@dataclass(frozen=True, slots=True)
-class CancelPair:
-    """f(f(x)) → x for an involution (Not, Neg, BitwiseNot); f(f(x)) → f(x) where f is idempotent (Relu, Abs, Floor…).
-
-    Not for operators with further operands: Clip(Clip(x, 0, 1), 2, 3) is 2, not Clip(x, 0, 1).
-    """
-
-    name: ClassVar[str] = "cancel-pair"
-    exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset("Abs Ceil Floor Relu Round Sign Neg Not BitwiseNot".split())
-
-    def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
-        graph = rewriter.graph
-        (operand, *_), (output, *_) = graph.inputs_of(node), graph.outputs_of(node)
-        inner = None if operand is None else graph.producer(operand)
-        facts = facts_of(node.op, node.domain)
-        if operand is None or output is None or inner is None or facts is None:
-            return None
-        if inner.qualified_op != node.qualified_op:
-            return None
-        source = graph.inputs_of(inner)[0]
-        if facts.involution and source is not None:
-            rewriter.replace(output, source)
-        elif facts.idempotent:
-            rewriter.replace(output, operand)
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveIdentities(RulePass):
-    """Removes what computes nothing; the interface keeps its names, the writer sees to that."""
-
-    name: ClassVar[str] = "remove-identities"
-    refines_types: ClassVar[bool] = True
-
-    def rules(self) -> Sequence[Rule]:
-        return (RemoveNoOp(), RemoveNeutralOperand(), CancelPair())
 
 
 def _identity(node: Node, x: Value, rewriter: Rewriter) -> Equal:
@@ -214,3 +139,75 @@ _EQUAL: dict[str, Callable[[Node, Value, Rewriter], Equal]] = {
     "Split": _split,
     "Resize": _resize,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNoOp(Rule):
+    """f(x, …) → x, where f gives every element of x back, in place.
+
+    | operator | when |
+    |---|---|
+    | Identity | always |
+    | Dropout | at inference; its mask becomes a constant where its shape is a known one |
+    | Cast, CastLike | to the type the operand has |
+    | Transpose | the permutation is the identity, or the rank at most 1 |
+    | Reshape, Flatten, Squeeze, Unsqueeze, Expand, Tile | the shape stays, as numbers or as the same symbols |
+    | Slice | the shape stays and every step is 1 (a step of −1 reverses) |
+    | Pad | every pad is a constant 0, whatever the mode |
+    | Concat, Max, Min, Sum, Mean, Split | with one operand, or into one part |
+    | Resize | the shape stays, the mode is nearest, and no region is cropped |
+    """
+
+    name: ClassVar[str] = "remove-no-op"
+    exactness: ClassVar[Exactness] = Exactness.EXACT
+    ops: ClassVar[frozenset[str] | None] = frozenset(_EQUAL)
+
+    def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
+        operands = rewriter.graph.inputs_of(node)
+        outputs = rewriter.graph.outputs_of(node)
+        if not operands or operands[0] is None or not outputs or outputs[0] is None:
+            return None
+        equal = _EQUAL[node.op](node, operands[0], rewriter)
+        if isinstance(equal, Value):
+            rewriter.replace(outputs[0], equal)
+            return None
+        return equal
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPair(Rule):
+    """f(f(x)) → x for an involution (Not, Neg, BitwiseNot); f(f(x)) → f(x) where f is idempotent (Relu, Abs, Floor…).
+
+    Not for operators with further operands: Clip(Clip(x, 0, 1), 2, 3) is 2, not Clip(x, 0, 1).
+    """
+
+    name: ClassVar[str] = "cancel-pair"
+    exactness: ClassVar[Exactness] = Exactness.EXACT
+    ops: ClassVar[frozenset[str] | None] = operators("Abs Ceil Floor Relu Round Sign Neg Not BitwiseNot")
+
+    def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
+        graph = rewriter.graph
+        (operand, *_), (output, *_) = graph.inputs_of(node), graph.outputs_of(node)
+        inner = None if operand is None else graph.producer(operand)
+        facts = facts_of(node.op, node.domain)
+        if operand is None or output is None or inner is None or facts is None:
+            return None
+        if inner.qualified_op != node.qualified_op:
+            return None
+        source = graph.inputs_of(inner)[0]
+        if facts.involution and source is not None:
+            rewriter.replace(output, source)
+        elif facts.idempotent:
+            rewriter.replace(output, operand)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveIdentities(RulePass):
+    """Removes what computes nothing; the interface keeps its names, the writer sees to that."""
+
+    name: ClassVar[str] = "remove-identities"
+    refines_types: ClassVar[bool] = True
+
+    def rules(self) -> Sequence[Rule]:
+        return (RemoveNoOp(), RemoveNeutralOperand(), CancelPair())

@@ -11,11 +11,11 @@ from graphopt.ir import Node, TensorType, Value
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.match import tensor_type, uniform
 from graphopt.rewrite.rewriter import Rewriter
-from graphopt.rewrite.rule import Declined
+from graphopt.rewrite.rule import Declined, Rule, operators
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveNeutralOperand:
+class RemoveNeutralOperand(Rule):
     """f(x, e) → x, where e is a constant of f's neutral element, and e does not widen x's shape.
 
     | | neutral |
@@ -31,7 +31,7 @@ class RemoveNeutralOperand:
 
     name: ClassVar[str] = "remove-neutral-operand"
     exactness: ClassVar[Exactness] = Exactness.EXACT
-    ops: ClassVar[frozenset[str]] = frozenset("Add Sub Mul Div Pow And Or Xor BitShift".split())
+    ops: ClassVar[frozenset[str] | None] = operators("Add Sub Mul Div Pow And Or Xor BitShift")
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         graph = rewriter.graph
@@ -58,19 +58,19 @@ _EITHER_SIDE = frozenset({"Add", "Mul", "And", "Or", "Xor"})
 
 
 def _is_neutral(op: str, element: np.generic) -> bool | Declined:
-    value = element.item()
+    value: object = element.item()
     match op:
         case "Mul" | "Div" | "Pow" | "And":
             return value == 1
         case "Add" | "Sub" if isinstance(value, float):
-            if value != 0:
+            if value:
                 return False
-            negative = bool(np.signbit(np.float64(value)))
+            negative = bool(np.signbit(value))
             if negative == (op == "Add"):
                 return True
             return Declined("−0 + 0 is +0: for floats this zero is not neutral")
         case "Add" | "Sub" | "BitShift":
-            return not isinstance(value, complex) and value == 0
+            return isinstance(value, int) and value == 0
         case _:  # Or, Xor
             return value is False
 
@@ -78,7 +78,7 @@ def _is_neutral(op: str, element: np.generic) -> bool | Declined:
 def _keeps_shape(x: Value, other: Value | None, output: Value) -> bool:
     """Whether broadcasting with the operand leaves x's shape and type as they are."""
     before, after, operand = tensor_type(x), tensor_type(output), tensor_type(other)
-    if before is None or operand is None or operand.shape is None:
+    if before is None or operand is None or operand.shape is None or operand.dtype != before.dtype:
         return False
     if before.dtype is None or (after is not None and after.dtype not in (None, before.dtype)):
         return False

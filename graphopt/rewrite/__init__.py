@@ -4,7 +4,7 @@ from graphopt.rewrite.driver import drive
 from graphopt.rewrite.exactness import Exactness
 from graphopt.rewrite.report import Applied, NotApplied, PassReport, RewriteReport, describe
 from graphopt.rewrite.rewriter import Application, Rewriter, Watcher
-from graphopt.rewrite.rule import Declined, Rule
+from graphopt.rewrite.rule import Declined, Rule, operators
 from graphopt.rewrite.run import Pass, RulePass, count_nodes, run_passes
 from graphopt.rewrite.text import show
 from graphopt.rewrite.verify import problem_of
@@ -25,6 +25,7 @@ __all__ = [
     "count_nodes",
     "describe",
     "drive",
+    "operators",
     "problem_of",
     "run_passes",
     "show",

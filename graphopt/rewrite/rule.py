@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from graphopt.ir import Node
+from graphopt.rewrite.exactness import Exactness
 
 if TYPE_CHECKING:
-    from graphopt.rewrite.exactness import Exactness
     from graphopt.rewrite.rewriter import Rewriter
 
 
@@ -19,28 +20,25 @@ class Declined:
     reason: str
 
 
-class Rule(Protocol):
+class Rule(ABC):
     """A law such as `Add(MatMul(a, b), c) → Gemm(a, b, c)`; a frozen dataclass whose docstring states it."""
 
-    @property
-    def name(self) -> str:
-        """The kebab-case name under which reports, manifests and `skip` know it."""
-        ...
+    name: ClassVar[str]
+    """The kebab-case name under which reports, manifests and `skip` know it."""
+    exactness: ClassVar[Exactness]
+    """The least level at which the law holds."""
+    ops: ClassVar[frozenset[str] | None] = None
+    """The qualified operators at which the rule is tried; None for every one."""
 
-    @property
-    def exactness(self) -> Exactness:
-        """The least level at which the law holds."""
-        ...
-
-    @property
-    def ops(self) -> frozenset[str] | None:
-        """The qualified operators at which the rule is tried; None for every one."""
-        ...
-
+    @abstractmethod
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
         """Change the graph around `node` through the rewriter, or do nothing.
 
         Nothing done and None returned means the rule is not about this node; `Declined` means it nearly was.
         What a rule built before it declines is taken back.
         """
-        ...
+
+
+def operators(names: str) -> frozenset[str]:
+    """The set of operators named, from one string with spaces between them."""
+    return frozenset(names.split())
