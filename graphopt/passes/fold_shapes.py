@@ -40,8 +40,8 @@ class FoldShapeOperand(Rule):
     """Reshape(x, s) → Reshape(x, constant), where s is computed from shapes and at most one dimension is left open.
 
     A dimension that is x's own at the same place is written 0 (copy it); one other symbol is written −1, which means
-    the same because a Reshape that works keeps the number of elements.  Not both at once: where the copied dimension
-    is 0, −1 means nothing.
+    the same because a Reshape that works keeps the number of elements.  Not both at once: beside a dimension that
+    turns out to be 0, −1 means nothing.
     """
 
     known: KnownElements
@@ -72,6 +72,7 @@ class FoldShapeOperand(Rule):
 def reshape_operand(wanted: list[Dim], source: tuple[Dim, ...] | None) -> list[int] | None:
     """The elements of a constant shape for Reshape that stands for the dimensions wanted; None where there is none."""
     target: list[int] = []
+    opened = 0
     for axis, dim in enumerate(wanted):
         if isinstance(dim, (int, np.integer)):
             target.append(int(dim))
@@ -79,4 +80,6 @@ def reshape_operand(wanted: list[Dim], source: tuple[Dim, ...] | None) -> list[i
             target.append(0)
         else:
             target.append(-1)
-    return None if target.count(-1) > 1 or (-1 in target and 0 in target) else target
+            opened += 1
+    clear = target.count(-1) <= 1 and not (opened and 0 in target)
+    return target if clear else None

@@ -268,11 +268,6 @@ class Rewriter:
 
     def _commit(self, now: _Transaction) -> list[Node]:
         look: dict[Node, None] = dict.fromkeys(now.made)
-        for value in now.constants:
-            if not self.graph.net.succ[value] and all(value is not new for _, new in now.replaced):
-                self.graph.remove_value(value)
-            elif value.constant is not None:
-                self.report.grown_bytes += size_of(value.constant)
         dying = list(now.erased)
         for old, new in now.replaced:
             moved = self.graph.replace_uses(old, new)
@@ -285,6 +280,14 @@ class Rewriter:
             elif old.constant is not None:
                 self._drop_constant(old)
         removed: list[tuple[Node, str]] = []
+        for node in reversed(now.made):
+            if is_unused(self.graph, node):  # built, and then not needed
+                self.graph.remove_node(node)
+        for value in now.constants:
+            if not self.graph.net.succ[value]:
+                self.graph.remove_value(value)
+            elif value.constant is not None:
+                self.report.grown_bytes += size_of(value.constant)
         names = {id(value): value.name for value, _ in now.replaced}
         self._remove(dying, removed, look)
         self._hand_on(now, [node for node, _ in removed])

@@ -16,12 +16,17 @@ import numpy as np
 from graphopt.ir import Attribute, Constant, Graph, Node, Value
 
 _SHOWN_ELEMENTS = 16
+_ELEMENTS = re.compile(r"(\b\w+\[[\d, ]*\])(?:\([^()]*\)|#[0-9a-f]+)")
 _ANONYMOUS = re.compile(r"\?[^\],*+/() ]+")
 
 
-def show(graph: Graph) -> str:
-    """The graph as text, one operator a line, dead ones last; equal for graphs that differ in names and order alone."""
-    return "\n".join(_lines(graph, {})) + "\n"
+def show(graph: Graph, *, elements: bool = True) -> str:
+    """The graph as text, one operator a line, dead ones last; equal for graphs that differ in names and order alone.
+
+    With `elements=False` a constant shows its type only.
+    """
+    text = "\n".join(_lines(graph, {})) + "\n"
+    return text if elements else _ELEMENTS.sub(r"\1", text)
 
 
 def _lines(graph: Graph, outer: dict[str, str]) -> Iterator[str]:
