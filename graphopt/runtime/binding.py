@@ -195,6 +195,8 @@ class _Walk:
     def _kernel(self, index: int, step: Step, derived: Derived) -> None:
         assert step.kernel is not None
         inputs = [None if value is None else self._operand(value) for value in step.kernel.inputs]
+        for slot in step.kernel.attributes.get("packed", ()):
+            inputs[slot] = self._under_its_own_shape(inputs[slot], step.inputs[slot])
         outputs: list[Operand] = []
         for value, (dtype, shape) in zip(step.outputs, derived.types, strict=True):
             if value is None:
@@ -218,6 +220,13 @@ class _Walk:
     def _operand(self, value: int) -> Operand:
         tensor = self._placed(value)
         return Operand(tensor.dtype, tensor.shape, Ref(tensor.buffer or 0, tensor.offset), tensor.known)
+
+    def _under_its_own_shape(self, packed: Operand | None, value: int | None) -> Operand:
+        """A packed constant as binders see it: at its address, with the shape that the operator knows."""
+        logical = self.bound(value)
+        if packed is None or not isinstance(logical, Tensor):
+            raise ValueError("a packed operand has no shape")
+        return Operand(packed.dtype, logical.shape, packed.ref)
 
     def _scratch(self, index: int, nbytes: int) -> Ref:
         self.lifetimes.append(Lifetime(nbytes, index, index))

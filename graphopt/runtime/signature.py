@@ -29,8 +29,8 @@ class Port:
 def conform(ports: Sequence[Port], feeds: Mapping[str, Any]) -> list[Any]:
     """The inputs in order, as native C-contiguous arrays, None for one that is left out and has a default.
 
-    Lists and scalars are taken as numpy takes them, one number in brackets as a scalar.  InputError for a missing or unknown name, another dtype, another
-    rank, a dimension other than the declared one, or one symbol with two sizes.
+    Lists and scalars are taken as numpy takes them, one number in brackets as a scalar.  InputError for a missing or
+    unknown name, another dtype, another rank, a dimension other than the declared one, or one symbol with two sizes.
     """
     names = {port.name for port in ports}
     for name in feeds:

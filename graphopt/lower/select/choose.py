@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from graphopt.lower.select.chain import CHAIN, chain
 from graphopt.lower.select.general import general
+from graphopt.lower.select.product import OPERATORS, product
 from graphopt.lower.select.site import Choice, Site
 
-SPECIAL: dict[str, Callable[[Site], Choice | None]] = {CHAIN: chain}
+SPECIAL: dict[str, Callable[[Site], Choice | None]] = {CHAIN: chain, **dict.fromkeys(OPERATORS, product)}
 """By operator; where one of these declines, the general selection is asked."""
 
 

@@ -53,6 +53,7 @@ class Operand:
 
     value: Value | None
     packed: np.ndarray | None = None
+    """In the kernel's layout; the shape that binding sees is still the operator's."""
     name: str = ""
 
 

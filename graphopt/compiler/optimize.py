@@ -1,4 +1,4 @@
-"""The public functions that join the rooms.  Heavy imports stand where they are used."""
+"""`optimize`: a model through the ONNX-level pipeline."""
 
 from __future__ import annotations
 
