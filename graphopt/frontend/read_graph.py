@@ -16,6 +16,7 @@ from graphopt.frontend.attribute import read_attribute
 from graphopt.frontend.constant_node import read_constant_node
 from graphopt.frontend.external import Folder
 from graphopt.frontend.order import in_order
+from graphopt.frontend.provenance import restore_provenance
 from graphopt.frontend.schema import check_node
 from graphopt.frontend.sparse import read_sparse_tensor
 from graphopt.frontend.tensor import read_tensor
@@ -237,7 +238,7 @@ def _plain_node(node: NodeProto, domain: str, attributes: dict[str, Attribute], 
     extra = b""
     if node.device_configurations:
         extra = NodeProto(device_configurations=node.device_configurations).SerializeToString(deterministic=True)
-    return Node(
+    made = Node(
         node.op_type,
         domain,
         attributes,
@@ -248,6 +249,8 @@ def _plain_node(node: NodeProto, domain: str, attributes: dict[str, Attribute], 
         source=(node.name or next(iter(node.output), ""),),
         extra=extra,
     )
+    restore_provenance(made)
+    return made
 
 
 def _domain(domain: str) -> str:

@@ -13,6 +13,7 @@ from onnx import GraphProto, NodeProto, StringStringEntryProto, ValueInfoProto
 
 from graphopt.errors import ModelError
 from graphopt.frontend.attribute import write_attribute
+from graphopt.frontend.provenance import provenance
 from graphopt.frontend.sparse import Sparse, write_sparse_tensor
 from graphopt.frontend.tensor import write_tensor
 from graphopt.frontend.types import read_type, write_type
@@ -109,7 +110,7 @@ class GraphWriter:
 
         for name, attribute in node.attributes.items():
             write_attribute(name, attribute, proto.attribute.add(), write_subgraph)
-        _write_metadata(node.metadata, proto.metadata_props)
+        _write_metadata({**node.metadata, **provenance(node)}, proto.metadata_props)
         if node.extra:
             proto.MergeFromString(node.extra)
 
