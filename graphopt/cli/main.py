@@ -10,6 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from graphopt.cli.diff import diff
+from graphopt.cli.failure import sentences_for_errors
+from graphopt.cli.inspect import inspect_path
 from graphopt.version import __version__
 
 app = typer.Typer(
@@ -38,6 +41,10 @@ def about(
     Results go to standard output, everything else to standard error.  Exit codes: 0 done; 2 the command could not
     be done, with one sentence that says why; 130 interrupted.
     """
+
+
+for name, command in {"inspect": inspect_path, "diff": diff}.items():
+    app.command(name)(sentences_for_errors()(command))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ class Format(Enum):
 
     TEXT = "text"
     COUNT = "count"
+    NUMBER = "number"
     BYTES = "bytes"
     SECONDS = "seconds"
     RATIO = "ratio"
@@ -34,12 +35,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns.  As JSON: a list of objects."""
+    """Rows under columns.  As JSON: a list of objects, all of them; as a table the first `most`."""
 
     key: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    most: int | None = None
 
     def __post_init__(self) -> None:
         for row in self.rows:

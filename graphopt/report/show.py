@@ -28,14 +28,21 @@ def show(report: Report, *, as_json: bool = False) -> None:
 def as_text(report: Report) -> str:
     """The report as tables: coloured on a terminal, plain anywhere else."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.text import Text
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
     with console.capture() as captured:
         for section in report.sections:
-            if section.title:
-                console.print(Text(section.title, style="bold"))
-            console.print(_facts(section) if isinstance(section, Facts) else _table(section))
+            console.print(Text(section.title, style="bold"))
+            if isinstance(section, Facts):
+                console.print(_facts(section))
+            elif not section.rows:
+                console.print(Text("  none", style="dim"))
+            else:
+                console.print(Padding(_table(section), (0, 0, 0, 2)))
+                if (left := len(section.rows) - len(section.rows[: section.most])) > 0:
+                    console.print(Text(f"  and {left:,} more; --json gives all", style="dim"))
             console.print()
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
@@ -57,10 +64,10 @@ def _table(section: Table) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=True, header_style="dim")
+    table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     for column in section.columns:
         table.add_column(column.title, justify="left" if column.format is Format.TEXT else "right", overflow="fold")
-    for row in section.rows:
+    for row in section.rows[: section.most]:
         cells = zip(row, section.columns, strict=True)
         table.add_row(*(Text(worded(cell, column.format)) for cell, column in cells))
     return table

@@ -1,5 +1,35 @@
 """What each operator computes, on numpy arrays: one file a family, registered on import."""
 
-from graphopt.ops.meaning import binary, cast, gather, logic, movement, product, reduction, shape, unary
+from graphopt.ops.meaning import (
+    binary,
+    cast,
+    convolution,
+    gather,
+    logic,
+    movement,
+    normalisation,
+    pooling,
+    product,
+    quantisation,
+    recurrent,
+    reduction,
+    shape,
+    unary,
+)
 
-__all__ = ["binary", "cast", "gather", "logic", "movement", "product", "reduction", "shape", "unary"]
+__all__ = [
+    "binary",
+    "cast",
+    "convolution",
+    "gather",
+    "logic",
+    "movement",
+    "normalisation",
+    "pooling",
+    "product",
+    "quantisation",
+    "recurrent",
+    "reduction",
+    "shape",
+    "unary",
+]
