@@ -1,6 +1,7 @@
 """What each operator gives, as types: one file a family, registered on import."""
 
 from graphopt.ops.shape import (
+    attention,
     elementwise,
     indexing,
     ml,
@@ -10,11 +11,13 @@ from graphopt.ops.shape import (
     quantization,
     recurrent,
     reduction,
+    signal,
     sizes,
     window,
 )
 
 __all__ = [
+    "attention",
     "elementwise",
     "indexing",
     "ml",
@@ -24,6 +27,7 @@ __all__ = [
     "quantization",
     "recurrent",
     "reduction",
+    "signal",
     "sizes",
     "window",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphopt.ir.dim import Dim, floor_divide
+from graphopt.ir.dim import Dim, floor_divide, function
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType
 from graphopt.ops.shape.extent import is_nonnegative, larger, smaller
@@ -16,7 +16,6 @@ from graphopt.ops.shape.operand import (
     dtype_of,
     is_given,
     like,
-    opaque,
     refuse,
     setting,
     shape_of,
@@ -25,6 +24,10 @@ from graphopt.ops.shape.operand import (
     with_rank,
 )
 from graphopt.ops.table import Inference, shape_rule
+
+_ENDLESS = (
+    2**31 - 1
+)  # ONNX: "for slicing to the end of a dimension with unknown size, it is recommended to pass INT_MAX"
 
 shape_rule("Scatter", "ScatterElements", "ScatterND", "TensorScatter")(like())
 
@@ -82,7 +85,7 @@ def slice_rule(call: Inference) -> Result:
         starts, ends, steps = dims_in(call, 1), dims_in(call, 2), dims_in(call, 4)
         axes, known = setting(call, "axes", 3)
         if is_given(call, 4) and steps is None and starts is not None:
-            steps = [opaque("step")] * len(starts)
+            steps = [unknown(call, 0)] * len(starts)
     count = next((len(x) for x in (axes, starts, ends, steps) if x is not None), None)
     if not known or count is None:
         return (TensorType(dtype_of(call, 0), unknown_shape(call, len(data))),)
@@ -104,14 +107,14 @@ def sliced(call: Inference, size: Dim, start: Dim, end: Dim, step: int) -> Dim:
     if step == 0:
         refuse(call, "a step must not be 0")
     if isinstance(size, int) and isinstance(start, int) and isinstance(end, int):
-        return len(range(*slice(start, _open(end, step), step).indices(size)))
+        return function("slice", size, start, end, step)
     if step < 0:
-        if isinstance(start, int) and isinstance(end, int) and start in (-1, 2**31 - 1, 2**63 - 1) and end < -(2**30):
+        if isinstance(start, int) and isinstance(end, int) and (start == -1 or start >= _ENDLESS) and end <= -_ENDLESS:
             return size if step == -1 else floor_divide(size - 1, -step) + 1
-        return opaque("slice", size, start, end, step)
+        return function("slice", size, start, end, step)
     first, last = _place(size, start), _place(size, end)
     if first is None or last is None:
-        return opaque("slice", size, start, end, step)
+        return function("slice", size, start, end, step)
     length = larger(last - first, 0)
     return length if step == 1 else -floor_divide(-length, step)
 
@@ -164,13 +167,12 @@ def non_max_suppression(call: Inference) -> Result:
 
 def _place(size: Dim, place: Dim) -> Dim | None:
     """A start or end (for a positive step) counted from the front and clamped; None when its sign is not known."""
+    if isinstance(place, int) and place >= _ENDLESS:
+        return size
     if is_nonnegative(place):
         return smaller(place, size)
+    if place + size == 0:
+        return 0  # also where both are 0
     if is_nonnegative(-1 - place):
         return larger(size + place, 0)
     return None
-
-
-def _open(end: int, step: int) -> int | None:
-    """ONNX writes "to the very beginning" as a huge negative end, which Python writes as None."""
-    return None if step < 0 and end < -(2**30) else end

@@ -1,8 +1,8 @@
 """What shape rules ask of an application: its operands' types, known elements, attributes; and how they refuse one.
 
 All rules are polymorphic in `Dim`: on numbers they are plain integer arithmetic, on symbols they give expressions.
-What holds only for some values of the symbols is never guessed: `opaque` names such a dimension by how it is computed,
-so that the same computation gives the same dimension.
+What holds only for some values of the symbols is never guessed: such a dimension is a function of the others
+(`max(N - 1, 0)`), or an anonymous one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import NoReturn
 import numpy as np
 
 from graphopt.errors import ModelError
-from graphopt.ir.dim import Dim, Expr, Symbol, symbol
+from graphopt.ir.dim import Dim, Expr, symbol
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType, Type
+from graphopt.ops.shape.extent import broadcast_of
 from graphopt.ops.table import Inference
 
 Result = tuple[Type | None, ...]
@@ -95,11 +96,6 @@ def unknown_shape(call: Inference, rank: int, slot: int = 0) -> Shape:
     return tuple(unknown(call, axis, slot) for axis in range(rank))
 
 
-def opaque(function: str, *dims: Dim) -> Expr:
-    """The dimension that a function without a closed form gives; equal functions of equal dims are equal."""
-    return symbol(f"?{function}({', '.join(_text(dim) for dim in dims)})")
-
-
 def axis_in(call: Inference, axis: int, rank: int) -> int:
     """An axis counted from the front; ModelError when the tensor has no such axis."""
     if not -rank <= axis < rank:
@@ -146,7 +142,7 @@ def broadcast_dim(call: Inference, a: Dim, b: Dim) -> Dim:
         return a  # b is 1 or a, else the model is wrong
     if isinstance(b, int):
         return b
-    return opaque("broadcast", *sorted((a, b), key=str))
+    return broadcast_of(a, b)
 
 
 def same_dim(call: Inference, a: Dim, b: Dim, what: str) -> Dim:
@@ -175,13 +171,3 @@ def like(slot: int = 0) -> Callable[[Inference], Result]:
         return (call.types[slot] if slot < len(call.types) else None,) * call.outputs
 
     return rule
-
-
-def _text(dim: Dim) -> str:
-    if isinstance(dim, Expr):
-        match dim.terms:
-            case ((((Symbol(name),), 1)),):
-                return name
-            case _:
-                return str(dim)
-    return str(dim)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from graphopt.ir.dim import Dim, Expr, floor_divide
+from graphopt.ir.dim import Dim, Expr, floor_divide, function
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType
 from graphopt.ops.shape.extent import is_nonnegative, larger
@@ -18,7 +18,6 @@ from graphopt.ops.shape.operand import (
     dtype_of,
     elements,
     is_given,
-    opaque,
     refuse,
     shape_of,
     unknown,
@@ -68,8 +67,13 @@ def range_rule(call: Inference) -> Result:
     values = [elements(call, slot) for slot in range(3)]
     if any(value is None or value.size != 1 for value in values):
         return (TensorType(dtype_of(call, 0), (unknown(call, 0),)),)
-    start, limit, delta = [value.reshape(-1)[0] for value in values if value is not None]
+    start, limit, delta = [_number(value) for value in values if value is not None]
     return (TensorType(dtype_of(call, 0), (_count(call, start, limit, delta),)),)
+
+
+def _number(value: np.ndarray) -> object:
+    item = value.reshape(-1)[0]
+    return int(item) if isinstance(item, np.integer) else item
 
 
 def _count(call: Inference, start: object, limit: object, delta: object) -> Dim:
@@ -77,8 +81,10 @@ def _count(call: Inference, start: object, limit: object, delta: object) -> Dim:
     if not symbolic:
         if not delta:
             refuse(call, "delta must not be 0")
-        steps = (np.asarray(limit, np.float64) - np.asarray(start, np.float64)) / np.asarray(delta, np.float64)
-        return max(int(math.ceil(float(steps))), 0) if math.isfinite(float(steps)) else unknown(call, 0)
+        if isinstance(limit, int) and isinstance(start, int) and isinstance(delta, int):
+            return max(-((start - limit) // delta), 0)
+        steps = np.float64(np.subtract(limit, start)) / np.float64(delta)  # type: ignore[arg-type]
+        return max(math.ceil(steps), 0) if np.isfinite(steps) else unknown(call, 0)
     first, last, step = [item if isinstance(item, Expr) else int(item) for item in (start, limit, delta)]  # type: ignore[call-overload]
     if not isinstance(step, int) or step == 0:
         return unknown(call, 0)
@@ -100,7 +106,7 @@ def resize(call: Inference) -> Result:
     axes = axes_in(call, call.attributes.get("axes") or range(len(shape)), len(shape))
     if sizes is not None and sizes:
         return (TensorType(dtype_of(call, 0), _sized(call, shape, sizes, axes)),)
-    if scales is None or scales.size == 0 or is_given(call, 3) and sizes is None and shape_of(call, 3) != (0,):
+    if scales is None or scales.size == 0 or (is_given(call, 3) and sizes is None and shape_of(call, 3) != (0,)):
         dims = [unknown(call, axis) if axis in axes else dim for axis, dim in enumerate(shape)]
         return (TensorType(dtype_of(call, 0), tuple(dims)),)
     if scales.size != len(axes):
@@ -136,9 +142,9 @@ def _scaled(dim: Dim, scale: float) -> Dim:
     exact = Fraction(scale)
     if exact.denominator == 1:
         return dim * exact.numerator
-    if exact.denominator <= 64:
+    if exact.denominator & (exact.denominator - 1) == 0 and exact.denominator <= 2**10:
         return floor_divide(dim * exact.numerator, exact.denominator)
-    return opaque("scaled", dim, Expr((((), exact.numerator),)), Expr((((), exact.denominator),)))
+    return function("scale", dim, exact.numerator, exact.denominator)
 
 
 @shape_rule("RandomNormal", "RandomUniform")

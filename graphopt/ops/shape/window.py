@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphopt.ir.dim import Dim, floor_divide
+from graphopt.ir.dim import Dim, floor_divide, function
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType
 from graphopt.ops.shape.operand import (
@@ -13,7 +13,6 @@ from graphopt.ops.shape.operand import (
     dims_in,
     dtype_of,
     ints_in,
-    opaque,
     refuse,
     same_dim,
     shape_of,
@@ -75,10 +74,7 @@ def slid(call: Inference, spatial: Shape, window: Window, *, ceil: bool = False)
 
 def _without_empty(places: Dim, size: Dim, before: int, stride: int) -> Dim:
     """A last window that would start in the padding after the end is left out (as PyTorch and ONNX 1.16 say)."""
-    last = (places - 1) * stride - size - before
-    if isinstance(last, int) and isinstance(places, int):
-        return places - 1 if last >= 0 else places
-    return places if stride == 1 else opaque("ceil_mode", places, stride, size + before)
+    return function("places", places, stride, size + before)
 
 
 @shape_rule("Conv", "ConvInteger")
