@@ -1,7 +1,7 @@
 """Operators that move elements without looking at them, as strided copies.
 
-Transpose, Concat, Split, Slice, Expand, Tile, Pad, ConstantOfShape, DepthToSpace, SpaceToDepth, and the operators that only
-give an array another shape (there for callers that cannot alias).  What each one copies stands in `moves.py`.
+Transpose, Concat, Split, Slice, Expand, Tile, Pad, ConstantOfShape, DepthToSpace, SpaceToDepth, and the operators that
+only give an array another shape (for callers that cannot alias).  What each one copies stands in `moves.py`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _spec(size: int) -> KernelSpec:
 
 
 def launch_of(move: Move, size: int) -> Launch:
-    """The launch of one move: the loops joined, the target's contiguous one innermost, tiles where the source's is another."""
+    """The launch of one move: loops joined, the target's contiguous one innermost; tiles where the source's is another."""
     nest = joined(move.sizes, [move.target_strides, move.source_strides])
     loops = [list(loop) for loop in zip(nest.sizes, *nest.strides, strict=True)][::-1]
     inner = next((i for i, (_, to, _) in enumerate(loops) if to == 1), 0)

@@ -27,10 +27,12 @@ class Move:
     target_offset: int = 0
 
 
-Moves: TypeAlias = Callable[[Sequence[Operand | None], Sequence[Operand], Mapping[str, Any]], list[Move]]
+Inputs: TypeAlias = Sequence[Operand | None]
+Attributes: TypeAlias = Mapping[str, Any]
+Moves: TypeAlias = Callable[[Inputs, Sequence[Operand], Attributes], list[Move]]
 
 
-def required(inputs: Sequence[Operand | None], slot: int) -> Operand:
+def required(inputs: Inputs, slot: int) -> Operand:
     """The operand in a slot; ValueError where it is left out."""
     operand = inputs[slot] if slot < len(inputs) else None
     if operand is None:
@@ -38,7 +40,7 @@ def required(inputs: Sequence[Operand | None], slot: int) -> Operand:
     return operand
 
 
-def elements(inputs: Sequence[Operand | None], slot: int) -> list[int] | None:
+def elements(inputs: Inputs, slot: int) -> list[int] | None:
     """The elements of a shape-like operand, None where it is left out; ValueError where they are not known."""
     operand = inputs[slot] if slot < len(inputs) else None
     if operand is None:
@@ -55,18 +57,14 @@ def axis_of(axis: int, rank: int) -> int:
     return axis % rank if rank else 0
 
 
-def _reshaped(
-    inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]
-) -> list[Move]:
+def _reshaped(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
     if source.size != target.size:
         raise ValueError(f"shape {list(source.shape)} cannot become {list(target.shape)}")
     return [Move(source.ref, target.ref, (source.size,), (1,), (1,))]
 
 
-def _transpose(
-    inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]
-) -> list[Move]:
+def _transpose(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
     order = [int(axis) for axis in attributes.get("perm") or range(len(source.shape))[::-1]]
     own = contiguous_strides(source.shape)
@@ -83,7 +81,7 @@ def _transpose(
     ]
 
 
-def _concat(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]) -> list[Move]:
+def _concat(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     target = outputs[0]
     axis = axis_of(int(attributes["axis"]), len(target.shape))
     own, moves, place = contiguous_strides(target.shape), list[Move](), 0
@@ -95,7 +93,7 @@ def _concat(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attrib
     return moves
 
 
-def _split(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]) -> list[Move]:
+def _split(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source = required(inputs, 0)
     axis = axis_of(int(attributes.get("axis", 0)), len(source.shape))
     own, moves, place = contiguous_strides(source.shape), list[Move](), 0
@@ -106,7 +104,7 @@ def _split(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attribu
     return moves
 
 
-def _slice(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]) -> list[Move]:
+def _slice(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
     rank = len(source.shape)
     if "starts" in attributes:  # before opset 10
@@ -124,13 +122,13 @@ def _slice(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attribu
     return [Move(source.ref, target.ref, target.shape, tuple(strides), contiguous_strides(target.shape), offset)]
 
 
-def _expand(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]) -> list[Move]:
+def _expand(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
     own = contiguous_strides(target.shape)
     return [Move(source.ref, target.ref, target.shape, broadcast_strides(source.shape, target.shape), own)]
 
 
-def _tile(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]) -> list[Move]:
+def _tile(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
     own, full = contiguous_strides(source.shape), contiguous_strides(target.shape)
     sizes, reads, writes = list[int](), list[int](), list[int]()
@@ -142,9 +140,7 @@ def _tile(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attribut
     return [Move(source.ref, target.ref, tuple(sizes), tuple(reads), tuple(writes))]
 
 
-def _constant(
-    inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]
-) -> list[Move]:
+def _constant(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     return [_fill(outputs[0], attributes.get("value", np.float32(0)))]
 
 
@@ -153,7 +149,7 @@ def _fill(target: Operand, value: Any) -> Move:
     return Move(int.from_bytes(pattern, "little", signed=len(pattern) == 8), target.ref, (target.size,), (0,), (1,))
 
 
-def _pad(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]) -> list[Move]:
+def _pad(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     """The fill first, everywhere, then the kept part; negative pads cut."""
     source, target = required(inputs, 0), outputs[0]
     rank = len(source.shape)
@@ -178,9 +174,7 @@ def _pad(inputs: Sequence[Operand | None], outputs: Sequence[Operand], attribute
     return [Move(value.ref, target.ref, (target.size,), (0,), (1,)), kept]
 
 
-def _depth_to_space(
-    inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]
-) -> list[Move]:
+def _depth_to_space(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
     n, c, h, w = source.shape
     block = int(attributes["blocksize"])
@@ -193,9 +187,7 @@ def _depth_to_space(
     return [Move(source.ref, target.ref, sizes, tuple(own[axis] for axis in order), contiguous_strides(sizes))]
 
 
-def _space_to_depth(
-    inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any]
-) -> list[Move]:
+def _space_to_depth(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
     n, c, h, w = source.shape
     block = int(attributes["blocksize"])
