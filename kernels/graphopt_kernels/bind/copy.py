@@ -52,7 +52,7 @@ def _spec(size: int) -> KernelSpec:
 
 
 def launch_of(move: Move, size: int) -> Launch:
-    """The launch of one move: loops joined, the target's contiguous one innermost, tiles where it is not the source's."""
+    """The launch of a move: loops joined, the target's contiguous one innermost, tiles where it is not the source's."""
     nest = joined(move.sizes, [move.target_strides, move.source_strides])
     loops = [list(loop) for loop in zip(nest.sizes, *nest.strides, strict=True)][::-1]
     inner = next((i for i, (_, to, _) in enumerate(loops) if to == 1), 0)
