@@ -16,7 +16,7 @@ from graphopt.bundle.artifact import MODEL, PROGRAM, WEIGHTS, Artifact, Content,
 from graphopt.bundle.open import choose_target
 from graphopt.compiler.evidence import gather
 from graphopt.compiler.native import NativeCode, build_native
-from graphopt.compiler.optimize import optimize_graph
+from graphopt.compiler.optimize_model import optimize_graph
 from graphopt.compiler.report import CompileReport, Evidence, StepCounts
 from graphopt.errors import CompileError
 from graphopt.frontend import read_onnx, write_onnx
