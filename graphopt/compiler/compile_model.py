@@ -20,6 +20,7 @@ from graphopt.compiler.optimize_model import optimize_graph
 from graphopt.compiler.report import CompileReport, Evidence, StepCounts
 from graphopt.errors import CompileError
 from graphopt.frontend import read_onnx, write_onnx
+from graphopt.infer import infer_types
 from graphopt.ir.graph import Graph
 from graphopt.lower import WeightStore, lower
 from graphopt.program import Image, encode
@@ -66,7 +67,9 @@ def compile_model(
         source = source_digest(model)
     reference = graph.copy() if check else None
     with clock("optimize"):
+        infer_types(graph)
         rewrites = optimize_graph(graph, level=level, skip=skip)
+        infer_types(graph)
     with clock("write"):
         optimised = write_onnx(graph).SerializeToString(deterministic=True)
     with clock("lower"):
