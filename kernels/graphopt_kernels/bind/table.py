@@ -16,6 +16,8 @@ FAMILIES: tuple[str, ...] = (
     "elementwise",
     "copy",
     "reduction",
+    "softmax",
+    "normalization",
 )
 """Modules of this package, in order of preference where two serve one operator."""
 
