@@ -12,11 +12,12 @@ from graphopt.errors import GraphoptError
 from graphopt.version import __version__
 
 if TYPE_CHECKING:
+    from graphopt.compiler import compile, load
     from graphopt.ir import Graph
 
-__all__ = ["Graph", "GraphoptError", "__version__"]
+__all__ = ["Graph", "GraphoptError", "__version__", "compile", "load"]
 
-_HOMES = {"Graph": "graphopt.ir"}
+_HOMES = {"Graph": "graphopt.ir", "compile": "graphopt.compiler", "load": "graphopt.compiler"}
 
 
 def __getattr__(name: str) -> Any:

@@ -29,3 +29,16 @@ class RefusedError(GraphoptError):
 
 class CompileError(GraphoptError):
     """A model was read but cannot be compiled for the requested target."""
+
+
+class RewriteError(GraphoptError):
+    """A pass broke the graph or did not come to an end: a defect of the pass, never of the model."""
+
+    def __init__(self, rewrite: str, graph: str, problem: str) -> None:
+        super().__init__(
+            f"{rewrite} left graph {graph!r} broken: {problem}; this is a defect of {rewrite}, "
+            f"skip it (skip={rewrite!r}) and report it"
+        )
+        self.rewrite = rewrite
+        self.graph = graph
+        self.problem = problem

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from graphopt.errors import ModelError
+from graphopt.ir.types import Type
 from graphopt.ops.table import Call
 
 if TYPE_CHECKING:
@@ -18,6 +20,16 @@ Control: TypeAlias = Callable[[Call, Mapping[str, Any], Mapping[str, int], Run],
 """(call, captured values by name, opsets of the outer graph, what runs the operators inside) → outputs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A compiled subgraph, which stands in a call's attributes where a graph would; it has its captures already."""
+
+    run: Callable[[Sequence[Any]], list[Any]]
+    inputs: tuple[Type | None, ...]
+    output_names: tuple[str, ...]
+    output_types: tuple[Type | None, ...]
+
+
 def control_of(op: str, domain: str = "") -> Control | None:
     """The meaning of an operator that runs the graphs in its attributes; None for all others."""
     return _CONTROLS.get((domain, op))
@@ -26,11 +38,13 @@ def control_of(op: str, domain: str = "") -> Control | None:
 def _run(
     call: Call, name: str, inputs: Sequence[Any], captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run
 ) -> list[Any]:
-    from graphopt.check.interpret import evaluate
-
-    graph: Graph = call.attributes[name]
+    graph: Graph | Body = call.attributes[name]
     if len(inputs) < len(graph.inputs):
         raise ModelError(f"{call.op}: {name} takes {len(graph.inputs)} inputs and is given {len(inputs)}")
+    if isinstance(graph, Body):
+        return graph.run(inputs[: len(graph.inputs)])
+    from graphopt.check.interpret import evaluate  # on demand: it stands on this module
+
     return evaluate(graph, dict(zip(graph.inputs, inputs, strict=False)), captured, opsets, disturb=run)
 
 
@@ -40,7 +54,7 @@ def _if(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run:
 
 
 def _loop(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run) -> tuple[Any, ...]:
-    body: Graph = call.attributes["body"]
+    body: Graph | Body = call.attributes["body"]
     limit = None if call.input(0) is None else int(np.asarray(call.input(0)).reshape(-1)[0])
     going = True if call.input(1) is None else bool(np.asarray(call.input(1)).reshape(-1)[0])
     state = list(call.inputs[2:])
@@ -57,11 +71,11 @@ def _loop(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], ru
     return (*state, *scans)
 
 
-def _scans(call: Call, body: Graph, state: Sequence[Any]) -> int:
+def _scans(call: Call, body: Graph | Body, state: Sequence[Any]) -> int:
     return len(body.output_names) - 1 - len(state)
 
 
-def _stack(rows: Sequence[Any], body: Graph, slot: int, axis: int = 0) -> np.ndarray:
+def _stack(rows: Sequence[Any], body: Graph | Body, slot: int, axis: int = 0) -> np.ndarray:
     if rows:
         return np.stack(rows, axis)
     from graphopt.ir.types import TensorType
@@ -83,7 +97,7 @@ def _scan(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], ru
 def _scan_9(
     call: Call, inputs: Sequence[Any], captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run
 ) -> tuple[Any, ...]:
-    body: Graph = call.attributes["body"]
+    body: Graph | Body = call.attributes["body"]
     scanned = int(call.attributes["num_scan_inputs"])
     states = len(inputs) - scanned
     state, sequences = list(inputs[:states]), list(inputs[states:])

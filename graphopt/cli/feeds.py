@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graphopt.errors import InputError
 
@@ -55,11 +55,52 @@ def parse_dims(texts: Sequence[str]) -> dict[str, int]:
     return sizes
 
 
-def random_feeds(types: Mapping[str, Type | None], seed: int, sizes: Mapping[str, int]) -> dict[str, Array]:
+class Port(Protocol):
+    """An input of a model, as `Compiled.inputs` lists them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def type(self) -> Type | None: ...
+
+    @property
+    def optional(self) -> bool: ...
+
+
+def choose_feeds(
+    ports: Sequence[Port],
+    path: Path | None,
+    seed: int | None,
+    dims: Sequence[str],
+    *,
+    default_size: int | None = None,
+) -> dict[str, Array]:
+    """The request that the options ask for: an .npz file, or drawn from a seed.
+
+    With `default_size` neither has to be given: the seed is 0, and an open dimension has that size.  InputError
+    when nothing says what to run on, or two options say different things.
+    """
+    types = {port.name: port.type for port in ports if not port.optional}
+    if path is not None:
+        if seed is not None or dims:
+            raise InputError("--input gives the inputs as they are; leave out --random and --dim")
+        return read_npz(path, {port.name: port.type for port in ports})
+    if seed is None and default_size is None:
+        if types:
+            raise InputError("nothing says what to run on: give --input IN.npz, or --random SEED and --dim NAME=SIZE")
+        return {}
+    return random_feeds(types, seed or 0, parse_dims(dims), default_size=default_size)
+
+
+def random_feeds(
+    types: Mapping[str, Type | None], seed: int, sizes: Mapping[str, int], *, default_size: int | None = None
+) -> dict[str, Array]:
     """One array for each input, the same for the same seed: floats from N(0, 1), integers and booleans 0 or 1.
 
     Integers stay that small because most of them are indices.  A symbolic dimension takes its size from `sizes`, by
-    its name or as `INPUT.AXIS`; InputError names the ones that have none, and the names that no dimension has.
+    its name or as `INPUT.AXIS`, else `default_size`; InputError names the ones that have none, and the names that no
+    dimension has.
     """
     import numpy as np
 
@@ -72,11 +113,13 @@ def random_feeds(types: Mapping[str, Type | None], seed: int, sizes: Mapping[str
             raise InputError(f"input {name!r} has no known rank, so it cannot be drawn; give it with --input")
         found: list[int] = []
         for axis, dim in enumerate(shape):
-            names = _names_for(f"{name}.{axis}", dim, sizes)
+            place = f"{name}.{axis}"
+            names = _names_for(place, dim, sizes)
             used |= names
-            if names <= sizes.keys():
-                found.append(sizes[f"{name}.{axis}"] if f"{name}.{axis}" in names else _evaluated(dim, sizes))
-            missing += sorted(names - sizes.keys())
+            known = {**sizes} if default_size is None else dict.fromkeys(names, default_size) | {**sizes}
+            if names <= known.keys():
+                found.append(known[place] if place in names else _evaluated(dim, known))
+            missing += sorted(names - known.keys())
         shapes[name] = tuple(found)
     if missing:
         options = " ".join(f"--dim {name}=SIZE" for name in dict.fromkeys(missing))

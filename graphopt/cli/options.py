@@ -49,3 +49,7 @@ DimOption = Annotated[
     list[str] | None,
     typer.Option("--dim", metavar="N=4", help="Size of a symbolic dimension of drawn inputs; may be repeated."),
 ]
+NoGateOption = Annotated[
+    bool,
+    typer.Option("--no-gate", help="Do not ask whether the bundle is approved; its bytes are checked all the same."),
+]

@@ -1,9 +1,9 @@
-"""What a person sees while a long step runs: its name and a spinner, on standard error, on a terminal only."""
+"""What a person sees while a long step runs: its name, a spinner and the time, where standard error is a terminal."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from graphopt.report.wording import printable
@@ -12,11 +12,26 @@ from graphopt.report.wording import printable
 @contextmanager
 def step(doing: str) -> Generator[None]:
     """Shows `doing` until the block ends; nothing where standard error is no terminal."""
-    if not sys.stderr.isatty():
+    with phases() as tell:
+        tell(doing)
         yield
+
+
+@contextmanager
+def phases() -> Generator[Callable[[str], None]]:
+    """A function that shows what is being done now, until the block ends; without a terminal it does nothing."""
+    if not sys.stderr.isatty():
+        yield lambda doing: None
         return
     from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
-    with Console(stderr=True).status(Text(f"{printable(doing)} …")):
-        yield
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def tell(doing: str) -> None:
+            progress.update(task, description=Text(printable(doing)).plain)
+
+        yield tell

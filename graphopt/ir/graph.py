@@ -179,6 +179,10 @@ class Graph:
         self._taken.add(name)
         return name
 
+    def is_free(self, name: str) -> bool:
+        """Whether no value of this graph has the name."""
+        return name not in self._taken
+
     def add_input(self, name: str, type: Type | None = None, default: Constant | None = None) -> Value:
         """A new graph input; its name is interface, so ValueError when it is taken."""
         if name in self._taken:

@@ -16,6 +16,7 @@ class Format(Enum):
 
     TEXT = "text"
     COUNT = "count"
+    NUMBER = "number"
     BYTES = "bytes"
     SECONDS = "seconds"
     RATIO = "ratio"

@@ -24,7 +24,7 @@ def worded(value: Cell, form: Format) -> str:
             return f"{100 * value:.2f} %"
         case Format.ERROR:
             return "0" if value == 0 else f"{value:.1e}"
-        case Format.COUNT | Format.TEXT:
+        case Format.COUNT | Format.NUMBER | Format.TEXT:
             return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 

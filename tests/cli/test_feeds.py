@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from graphopt.cli.feeds import parse_dims, random_feeds, read_npz
+from graphopt.cli.feeds import choose_feeds, parse_dims, random_feeds, read_npz
 from graphopt.cli.output import OutputError, write_npz
 from graphopt.errors import InputError
 from graphopt.ir.dim import symbol
 from graphopt.ir.dtype import DType
-from graphopt.ir.types import SequenceType, TensorType
+from graphopt.ir.types import SequenceType, TensorType, Type
+
+
+@dataclass
+class Taken:
+    name: str
+    type: Type | None
+    optional: bool = False
+
 
 FLOATS = TensorType(DType.FLOAT32, (symbol("N"), 3))
 
@@ -116,3 +125,19 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
         write_npz(tmp_path / "x.npz", {"x": np.zeros(2, [("a", object)])})
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
     assert (tmp_path / "x.npz").read_text() == "old"
+
+
+def test_nothing_to_run_on_is_an_error_unless_the_model_takes_nothing() -> None:
+    with pytest.raises(InputError, match=r"give --input IN\.npz, or --random SEED"):
+        choose_feeds([Taken("x", FLOATS)], None, None, [])
+    assert choose_feeds([], None, None, []) == {}
+
+
+def test_a_file_and_a_seed_exclude_each_other() -> None:
+    with pytest.raises(InputError, match="leave out --random and --dim"):
+        choose_feeds([Taken("x", FLOATS)], Path("x.npz"), 1, [])
+
+
+def test_open_dimensions_have_the_default_size_where_there_is_one() -> None:
+    feeds = choose_feeds([Taken("x", FLOATS), Taken("b", FLOATS, optional=True)], None, None, [], default_size=5)
+    assert {name: array.shape for name, array in feeds.items()} == {"x": (5, 3)}

@@ -1,0 +1,25 @@
+"""The public functions that join the rooms: `compile` and `load`.
+
+Each is imported when it is first asked for: who only loads a bundle never imports the compiler.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphopt.bundle.open import open_bundle as load
+    from graphopt.compiler.compile_model import compile_model as compile
+
+__all__ = ["compile", "load"]
+
+_HOMES = {
+    "compile": ("graphopt.compiler.compile_model", "compile_model"),
+    "load": ("graphopt.bundle.open", "open_bundle"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,173 @@
+"""`compile`: a model through every room, into something that runs and can be saved."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphopt.bundle.artifact import MODEL, PROGRAM, WEIGHTS, Artifact, Content, library_name
+from graphopt.bundle.open import choose_target
+from graphopt.compiler.evidence import gather
+from graphopt.compiler.native import NativeCode, build_native
+from graphopt.compiler.report import CompileReport, Evidence, StepCounts
+from graphopt.errors import CompileError
+from graphopt.frontend import read_onnx, write_onnx
+from graphopt.ir.graph import Graph
+from graphopt.lower import WeightStore, lower
+from graphopt.program import Image, encode
+from graphopt.program.verify import verify
+from graphopt.runtime.compiled import Compiled
+from graphopt.runtime.native import Kernels
+from graphopt.runtime.weights import Weights
+from graphopt.version import __version__
+from graphopt_kernels.targets import TARGETS
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+DEFAULT_TARGETS = ("x86-64-v3", "x86-64-v4")
+TOOLS = ("numpy", "onnx", "networkx", "numba", "llvmlite", "ml-dtypes")
+"""Packages whose version can change what comes out."""
+
+
+def compile_model(
+    model: str | Path | ModelProto,
+    *,
+    targets: Sequence[str] = DEFAULT_TARGETS,
+    level: str = "reassociate",
+    threads: int | None = None,
+    check: bool = True,
+    skip: Sequence[str] = (),
+    progress: Callable[[str], object] | None = None,
+) -> Compiled:
+    """A model, given as a path or a ModelProto, compiled for the targets named.
+
+    `level` says what rewrites may change (`exact`, `reassociate`, `approximate`), `skip` leaves passes out by name,
+    `check` runs the whole model against the reference meaning and records the worst difference, `progress` hears the
+    name of each phase as it begins.  ModelError for a model that cannot be read, CompileError for one that cannot be
+    compiled or whose check fails.
+    """
+    for target in targets:
+        if target not in TARGETS:
+            raise CompileError(f"there is no target {target!r}; known are {', '.join(sorted(TARGETS))}")
+    if not targets:
+        raise CompileError("name at least one target")
+    clock = _Clock(progress)
+    with clock("read"):
+        graph = read_onnx(model)
+        source = source_digest(model)
+    nodes_before = _count(graph)
+    with clock("write"):
+        optimised = write_onnx(graph).SerializeToString(deterministic=True)
+    with clock("lower"):
+        image, store = _lower(graph, sorted(set(targets)))
+    with clock("kernels"):
+        native = {target: build_native(image.programs[index], target) for target, index in image.targets.items()}
+    target = choose_target(image.targets)
+    program = image.programs[image.targets[target]]
+    weights = Weights(image.weights, store.block())
+    evidence = Evidence(checked=False, reason="switched off")
+    kernels = Kernels(native[target].library)
+    if check:
+        with clock("check"):
+            evidence = gather(graph, program, weights, kernels)
+    counts = {name: StepCounts.of(image.programs[index]) for name, index in image.targets.items()}
+    build: dict[str, Any] = {
+        "source": source,
+        "options": {"level": level, "skip": sorted(skip), "check": check},
+        "targets": sorted(image.targets),
+        "rewrites": [],
+        "tools": _tools(native),
+        "program": {name: asdict(count) for name, count in sorted(counts.items())},
+        "evidence": asdict(evidence) | {"worst_difference": _exact(evidence.worst_difference)},
+    }
+    files: dict[str, Content] = {MODEL: optimised, PROGRAM: encode(image), WEIGHTS: store.parts}
+    for name, code in native.items():
+        if code.content is not None:
+            files[library_name(name, linked=code.linked)] = code.content
+    artifact = Artifact(files, _plain(build))
+    report = CompileReport(
+        nodes_before=nodes_before,
+        nodes_after=_count(graph),
+        rewrites=(),
+        counts=counts,
+        target=target,
+        evidence=evidence,
+        seconds=clock.seconds,
+        nbytes={n: store.nbytes if n == WEIGHTS else len(c) for n, c in files.items() if not callable(c)}
+        | {WEIGHTS: store.nbytes},
+        build=build,
+    )
+    return Compiled(program, weights, kernels, report, threads or os.cpu_count() or 1, artifact.save)
+
+
+def source_digest(model: str | Path | ModelProto) -> dict[str, Any]:
+    """SHA-256 of the source model: of the file's bytes, or of the ModelProto serialised deterministically."""
+    if isinstance(model, (str, Path)):
+        digest = hashlib.sha256()
+        with Path(model).open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+        return {"sha256": digest.hexdigest()}
+    return {"sha256": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()}
+
+
+def _lower(graph: Graph, targets: Sequence[str]) -> tuple[Image, WeightStore]:
+    store = WeightStore()
+    programs = [lower(graph, store, target) for target in targets]
+    distinct = list({id(program): program for program in programs}.values())
+    kept = [program for i, program in enumerate(distinct) if program not in distinct[:i]]
+    where = {target: kept.index(program) for target, program in zip(targets, programs, strict=True)}
+    image = Image(tuple(store.table), tuple(kept), where, store.nbytes)
+    verify(image)
+    return image, store
+
+
+class _Clock:
+    """Seconds by phase; tells `progress` what begins."""
+
+    def __init__(self, progress: Callable[[str], object] | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+
+    @contextmanager
+    def __call__(self, phase: str) -> Generator[None]:
+        if self._progress is not None:
+            self._progress(phase)
+        start = time.perf_counter()
+        yield
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+
+
+def _count(graph: Graph) -> int:
+    return sum(1 + sum(_count(inner) for inner in graph.subgraphs_of(node)) for node in graph.nodes())
+
+
+def _tools(native: dict[str, NativeCode]) -> dict[str, str]:
+    found = {"graphopt": __version__}
+    for name in TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if any(code.content is not None for code in native.values()):
+        found["linked"] = "yes" if all(code.linked for code in native.values()) else "no"
+    return found
+
+
+def _exact(value: float | None) -> str | None:
+    """A float as text that every reader reads back to the same bits."""
+    return None if value is None else repr(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,105 @@
+"""What compiling a model did: counts, times, evidence.  `build` is the part that goes into the manifest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from graphopt.ops.table import meaning_of
+from graphopt.program import Program, StepKind
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The whole model against the reference, on seeded inputs."""
+
+    checked: bool
+    worst_difference: float | None = None
+    """Largest difference of any output element, relative to the largest element of that output."""
+    seeds: tuple[int, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What the symbolic dimensions were, by name."""
+    reason: str = ""
+    """Why it was not checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepCounts:
+    """How the steps of a program are computed."""
+
+    steps: int
+    native: int
+    alias: int
+    meanings: Mapping[str, int]
+    """Operators that run their meaning in Python, with how often."""
+    reference: tuple[str, ...]
+    """Operators that only onnx's reference knows: running them imports onnx."""
+
+    @classmethod
+    def of(cls, program: Program) -> StepCounts:
+        """The counts of a program, subprograms included."""
+        steps = list(program.walk())
+        named = [(f"{step.domain}::{step.op}" if step.domain else step.op, step) for step in steps]
+        meanings = Counter(name for name, step in named if step.kind is StepKind.MEANING)
+        unknown = {n for n, s in named if s.kind is StepKind.MEANING and meaning_of(s.op, s.domain) is None}
+        return cls(
+            steps=len(steps),
+            native=sum(step.kind is StepKind.KERNEL for step in steps),
+            alias=sum(step.kind is StepKind.ALIAS for step in steps),
+            meanings=dict(sorted(meanings.items())),
+            reference=tuple(sorted(unknown)),
+        )
+
+
+@dataclass(slots=True)
+class CompileReport:
+    """`Compiled.report` of a model that was compiled in this process."""
+
+    nodes_before: int
+    nodes_after: int
+    rewrites: tuple[tuple[str, int], ...]
+    """Rewrites in the order in which they first applied, with how often."""
+    counts: Mapping[str, StepCounts]
+    """By target."""
+    target: str
+    """The target that runs here."""
+    evidence: Evidence
+    seconds: dict[str, float]
+    """By phase."""
+    nbytes: dict[str, int]
+    """By file of the bundle."""
+    build: Mapping[str, Any]
+
+    @property
+    def steps(self) -> int:
+        """Steps of the program that runs here."""
+        return self.counts[self.target].steps
+
+    @property
+    def native(self) -> int:
+        """Steps that native code computes."""
+        return self.counts[self.target].native
+
+    @property
+    def not_native(self) -> Mapping[str, int]:
+        """Operators that run in Python, with how often."""
+        return self.counts[self.target].meanings
+
+    @property
+    def worst_difference(self) -> float | None:
+        """Against the reference; None where it was not checked."""
+        return self.evidence.worst_difference
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "nodes": {"before": self.nodes_before, "after": self.nodes_after},
+            "rewrites": [{"name": name, "count": count} for name, count in self.rewrites],
+            "counts": {target: asdict(counts) for target, counts in self.counts.items()},
+            "target": self.target,
+            "evidence": asdict(self.evidence),
+            "seconds": dict(self.seconds),
+            "bytes": dict(self.nbytes),
+        }

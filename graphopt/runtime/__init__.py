@@ -1,0 +1,6 @@
+"""Running a program: binding, plans, memory, executor."""
+
+from graphopt.runtime.compiled import Compiled
+from graphopt.runtime.signature import Port
+
+__all__ = ["Compiled", "Port"]

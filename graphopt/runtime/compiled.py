@@ -1,0 +1,101 @@
+"""A compiled model: call it with arrays by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphopt.ir.types import TensorType
+from graphopt.program import Program
+from graphopt.runtime.executor import Executor
+from graphopt.runtime.native import Kernels
+from graphopt.runtime.signature import Port, conform
+from graphopt.runtime.weights import Weights
+
+
+class Compiled:
+    """A model ready to run.
+
+    `compiled({name: array}) -> {name: array}` may be called from several threads at once; the arrays it returns belong
+    to the caller.  `inputs` and `outputs` are the signature, `report` what compiling or loading knows of the model.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        weights: Weights,
+        kernels: Kernels,
+        report: Any,
+        threads: int,
+        save: Callable[[Path], object],
+    ) -> None:
+        self.program = program
+        self.report = report
+        self._executor = Executor(program, weights, kernels, threads)
+        self._save = save
+        self.inputs: tuple[Port, ...] = tuple(
+            Port(program.values[value].name, program.values[value].type, value in program.defaults)
+            for value in program.inputs
+        )
+        self.outputs: tuple[Port, ...] = tuple(
+            Port(output.name, program.values[output.value].type) for output in program.outputs
+        )
+        self._defaults = [
+            weights.array(program.defaults[value]) if value in program.defaults else None for value in program.inputs
+        ]
+        self._names = [output.name for output in program.outputs]
+        self._fast = [(port.name, _native(port)) for port in self.inputs]
+
+    @property
+    def threads(self) -> int:
+        """How many threads take part in a large call."""
+        return self._executor.threads
+
+    @threads.setter
+    def threads(self, count: int) -> None:
+        if count < 1:
+            raise ValueError(f"threads must be at least 1, got {count}")
+        self._executor.set_threads(count)
+
+    def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs by name, as arrays of their own.
+
+        InputError, in one sentence with what was expected and what came, for inputs that do not fit the signature.
+        """
+        results = self._executor.run(self._arrays(feeds))
+        return dict(zip(self._names, results, strict=True))
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle to `path`, a folder that does not exist yet or is a bundle; it appears complete or not."""
+        self._save(Path(path))
+
+    def _arrays(self, feeds: Mapping[str, Any]) -> list[Any]:
+        arrays = self._known(feeds)
+        if arrays is None:
+            arrays = conform(self.inputs, feeds)
+        return [default if array is None else array for array, default in zip(arrays, self._defaults, strict=True)]
+
+    def _known(self, feeds: Mapping[str, Any]) -> list[Any] | None:
+        """The arrays in order, where nothing about them needs a second look: their plan exists."""
+        if len(feeds) != len(self._fast):
+            return None
+        arrays: list[Any] = []
+        for name, dtype in self._fast:
+            array = feeds.get(name)
+            if type(array) is not np.ndarray or array.dtype != dtype:
+                return None
+            flags = array.flags
+            if not (flags.c_contiguous and flags.aligned):
+                return None
+            arrays.append(array)
+        return arrays if self._executor.knows(arrays) else None
+
+
+def _native(port: Port) -> np.dtype | None:
+    if not isinstance(port.type, TensorType) or port.type.dtype is None:
+        return None
+    dtype = port.type.dtype.numpy
+    return None if dtype.kind == "O" else dtype

@@ -1,0 +1,239 @@
+"""Runs a program: finds or binds the plan for the shapes that came, and walks its actions.
+
+An `Executor` is safe to use from several threads: plans are shared and never change, memory is borrowed by one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphopt.check.call import run_call
+from graphopt.errors import GraphoptError, InputError
+from graphopt.ops.table import Call
+from graphopt.program import Program, StepKind
+from graphopt.runtime.binding import bind
+from graphopt.runtime.context import Context, make_context
+from graphopt.runtime.control import run_control
+from graphopt.runtime.facts import facts_of_program
+from graphopt.runtime.native import Kernels
+from graphopt.runtime.plan import WEIGHTS, Bound, Evaluate, Native, Opaque, Part, Tensor, View
+from graphopt.runtime.pool import PlanTable
+from graphopt.runtime.weights import Weights
+
+
+class Executor:
+    """One program with its weights and kernels, ready for inputs of any shapes."""
+
+    def __init__(self, program: Program, weights: Weights, kernels: Kernels, threads: int = 1) -> None:
+        self.program = program
+        self.weights = weights
+        self.kernels = kernels
+        self.threads = threads
+        self.facts = facts_of_program(program)
+        self.plans: PlanTable[Hashable, Part] = PlanTable()
+        self.entries = (*program.inputs, *program.captures)
+        self.inner: dict[int, dict[str, Executor]] = {
+            index: {sub.attribute: Executor(sub.program, weights, kernels, threads) for sub in step.subprograms}
+            for index, step in enumerate(program.steps)
+            if step.subprograms
+        }
+        self._template: list[Any] = [None] * len(program.values)
+        read = {value for step in program.steps if step.kind is not StepKind.KERNEL for value in step.reads()}
+        for value in (*sorted(read), *(output.value for output in program.outputs)):
+            weight = program.values[value].weight
+            if weight is not None:
+                self._template[value] = weights.array(weight)
+
+    def set_threads(self, threads: int) -> None:
+        """Let later runs use that many threads."""
+        self.threads = threads
+        for group in self.inner.values():
+            for executor in group.values():
+                executor.set_threads(threads)
+
+    def run(self, given: Sequence[Any]) -> list[Any]:
+        """The outputs, in order, for the inputs (and captures), in order: arrays of their own, C-contiguous inputs."""
+        part = self.plan(given)
+        if part.direct:
+            return self._run_direct(part, given)
+        return self._run_parts(part, given)
+
+    def plan(self, given: Sequence[Any]) -> Part:
+        """The first part of the plan for these inputs."""
+        key = tuple([signature(value) for value in given])
+        found = self.plans.get(key)
+        if found is None:
+            found = self.plans.get_or_make(key, lambda: self._bind(dict(zip(self.entries, given, strict=True))))
+        return found
+
+    def knows(self, given: Sequence[Any]) -> bool:
+        """Whether a plan for inputs like these was made before."""
+        return self.plans.get(tuple([signature(value) for value in given])) is not None
+
+    def _bind(self, arrays: dict[int, Any]) -> Part:
+        env = {value: bound_of(array) for value, array in arrays.items()}
+        return bind(self.program, self.facts, self.weights, env, 0)
+
+    def _context(self, part: Part) -> Context:
+        return part.contexts.take(lambda: make_context(part, self.weights, self.kernels))
+
+    def _run_direct(self, part: Part, given: Sequence[Any]) -> list[Any]:
+        """All native: no frame."""
+        externals = self._externals(part, dict(zip(self.entries, given, strict=True)))
+        context = self._context(part)
+        try:
+            self._patch(context, externals)
+            for table in context.tables:
+                self.kernels.run(table, self.threads)
+        finally:
+            part.contexts.give(context)
+        return [externals[result.external].reshape(result.shape) for result in part.results]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    def _run_parts(self, part: Part, given: Sequence[Any]) -> list[Any]:
+        frame = self._template.copy()
+        for value, array in zip(self.entries, given, strict=True):
+            frame[value] = array
+        borrowed: list[tuple[Part, Context]] = []
+        try:
+            while True:
+                context = self._context(part)
+                borrowed.append((part, context))
+                externals = self._walk(part, context, frame)
+                if part.next is None:
+                    return self._collect(part, externals, frame)
+                part = self._following(part, frame)
+        finally:
+            for used, context in borrowed:
+                used.contexts.give(context)
+
+    def _walk(self, part: Part, context: Context, frame: list[Any]) -> list[np.ndarray]:
+        externals = self._externals(part, frame)
+        self._patch(context, externals)
+        for value, view in context.views:
+            frame[value] = view
+        for value, external, shape in context.late:
+            frame[value] = externals[external].reshape(shape)
+        tables = iter(context.tables)
+        for action in part.actions:
+            match action:
+                case Native():
+                    self.kernels.run(next(tables), self.threads)
+                case Evaluate():
+                    self._evaluate(action, frame)
+                case View(source=source, made=made, shape=shape):
+                    frame[made] = np.reshape(frame[source], shape)
+        return externals
+
+    def _externals(self, part: Part, frame: Any) -> list[np.ndarray]:
+        arrays: list[Any] = [None if value < 0 else frame[value] for value in part.externals]
+        for fresh in part.fresh:
+            arrays[fresh.external] = np.empty(fresh.shape, fresh.dtype)
+        return arrays
+
+    @staticmethod
+    def _patch(context: Context, externals: Sequence[np.ndarray]) -> None:
+        addresses = [array.ctypes.data for array in externals]
+        words = context.words
+        for word, external, offset in context.patches:
+            words[word] = addresses[external] + offset
+
+    def _evaluate(self, action: Evaluate, frame: list[Any]) -> None:
+        step = self.program.steps[action.step]
+        operands = [None if value is None else frame[value] for value in step.inputs]
+        version = self.program.version(step.domain)
+        try:
+            if step.subprograms:
+                captures = {sub.attribute: [frame[value] for value in sub.captures] for sub in step.subprograms}
+                results = run_control(step, version, self.inner[action.step], operands, captures)
+            else:
+                results = run_call(
+                    Call(step.op, step.domain, version, step.attributes, tuple(operands), len(step.outputs))
+                )
+        except GraphoptError as error:
+            raise type(error)(f"at {step.op}{f' {step.name!r}' if step.name else ''}: {error}") from error
+        if len(results) < len(step.outputs):
+            raise InputError(f"{step.op} {step.name!r} gave {len(results)} of {len(step.outputs)} outputs")
+        targets = dict(action.copies)
+        for slot, value in enumerate(step.outputs):
+            if value is None:
+                continue
+            if slot in targets:
+                if results[slot].shape != frame[value].shape or results[slot].dtype != frame[value].dtype:
+                    raise InputError(
+                        f"{step.op} {step.name!r} gave {results[slot].dtype}{list(results[slot].shape)}, its shape rule"
+                        f" says {frame[value].dtype}{list(frame[value].shape)}"
+                    )
+                np.copyto(frame[value], results[slot])
+            else:
+                frame[value] = own(results[slot], operands)
+
+    def _following(self, part: Part, frame: list[Any]) -> Part:
+        """The part that goes on where this one ended, by what the data gave."""
+        assert part.next is not None
+        reason = part.next
+        if reason.values:
+            key: Hashable = tuple([frame[value].tobytes() for value in reason.values])
+        else:
+            key = tuple([signature(frame[value]) for value in reason.shapes])
+        found = part.children.get(key)
+        return found if found is not None else part.children.get_or_make(key, lambda: self._bind_next(part, frame))
+
+    def _bind_next(self, part: Part, frame: list[Any]) -> Part:
+        assert part.next is not None
+        reason = part.next
+        env: dict[int, Bound] = {}
+        for value, bound in part.env.items():
+            if self.facts.last_use[value] < reason.step and value not in reason.values:
+                continue
+            if isinstance(bound, Tensor) and bound.buffer != WEIGHTS:
+                bound = Tensor(bound.dtype, bound.shape, known=bound.known)
+            env[value] = bound
+        for value in reason.shapes:
+            env[value] = bound_of(frame[value])
+        for value in reason.values:
+            array = np.array(frame[value])
+            env[value] = Tensor(array.dtype, array.shape, known=array)
+        return bind(self.program, self.facts, self.weights, env, reason.step)
+
+    @staticmethod
+    def _collect(part: Part, externals: Sequence[np.ndarray], frame: Sequence[Any]) -> list[Any]:
+        made: list[Any] = []
+        for result in part.results:
+            if result.external is not None and result.shape is not None:
+                made.append(externals[result.external].reshape(result.shape))
+            elif result.copy:
+                made.append(_copy(frame[result.value]))
+            else:
+                made.append(frame[result.value])
+        return made
+
+
+def signature(value: Any) -> Hashable:
+    """What of a value decides the plan: dtype and shape of an array."""
+    return (value.dtype.num, value.shape) if isinstance(value, np.ndarray) else type(value)
+
+
+def bound_of(array: Any) -> Bound:
+    """A value that is there, as binding sees it."""
+    return Tensor(array.dtype, array.shape) if isinstance(array, np.ndarray) else Opaque()
+
+
+def own(result: Any, operands: Sequence[Any]) -> Any:
+    """A result as an array of its own: C-contiguous, and sharing no memory with the operands."""
+    if isinstance(result, list):
+        return [own(item, operands) for item in result]
+    if result is None:
+        return None
+    array = np.asarray(result)
+    if not array.flags.c_contiguous or array.base is not None or array is not result:
+        return np.array(array, order="C")
+    return np.array(array) if any(array is operand for operand in operands) else array
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    return None if value is None else np.array(value, order="C")

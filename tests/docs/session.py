@@ -1,0 +1,112 @@
+"""Runs a document: its console blocks in a shell, its Python blocks in one interpreter, in order, in one folder.
+
+In a ```console block a line that starts with `$ ` is a command, continued while it ends with a backslash; the lines
+up to the next command are what it prints, where `…` stands for anything.  A command must exit with 0, or with N where
+the line after it is `# exit code N`.  A ```python block is run as it stands; a ```console or ```python block after
+the line <!-- not run --> is not.  Other blocks are not touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NOT_RUN = "<!-- not run -->"
+ANYTHING = "…"
+
+
+@dataclass
+class Command:
+    line: int
+    text: str
+    code: int = 0
+    printed: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True)
+class Block:
+    line: int
+    language: str
+    lines: tuple[str, ...]
+
+
+def blocks(document: Path) -> Iterator[Block]:
+    """The blocks of a document that are to be run."""
+    language: str | None = None
+    previous = ""
+    start, lines = 0, list[str]()
+    for number, line in enumerate(document.read_text(encoding="utf-8").splitlines(), 1):
+        if language is None and line.startswith("```"):
+            language, start, lines = line[3:].strip(), number, []
+            if previous == NOT_RUN:
+                language = "not run"
+        elif language is not None and line == "```":
+            if language in {"console", "python"}:
+                yield Block(start, language, tuple(lines))
+            language = None
+        elif language is not None:
+            lines.append(line)
+        if line.strip():
+            previous = line
+    assert language is None, f"{document}: the block of line {start} does not end"
+
+
+def commands(block: Block) -> list[Command]:
+    """The commands of a console block, each with what it prints."""
+    found: list[Command] = []
+    goes_on = False
+    for number, line in enumerate(block.lines, block.line + 1):
+        if goes_on:
+            found[-1].text += "\n" + line
+            goes_on = line.endswith("\\")
+        elif line.startswith("$ "):
+            found.append(Command(number, line[2:]))
+            goes_on = line.endswith("\\")
+        elif match := re.fullmatch(r"# exit code (\d+)", line):
+            found[-1].code = int(match[1])
+        else:
+            found[-1].printed.append(line)
+    return found
+
+
+def matches(expected: list[str], printed: str) -> bool:
+    """Whether what was printed is what the document shows; blank lines and spaces at line ends do not count."""
+    pattern = "\n".join(line.rstrip() for line in expected if line.strip())
+    got = "\n".join(line.rstrip() for line in printed.splitlines() if line.strip())
+    return re.fullmatch(".*".join(map(re.escape, pattern.split(ANYTHING))), got, re.DOTALL) is not None
+
+
+def run(document: Path, folder: Path, environment: dict[str, str]) -> None:
+    """Runs the document's blocks in `folder`; AssertionError names the first line that is not as it says."""
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for block in blocks(document):
+            where = f"{document.name}:{block.line}"
+            if block.language == "python":
+                exec(compile("\n".join(block.lines), where, "exec"), namespace)
+                continue
+            for command in commands(block):
+                _run(command, f"{document.name}:{command.line}", environment)
+    finally:
+        os.chdir(before)
+
+
+def _run(command: Command, where: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["bash", "-c", command.text],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    printed = done.stdout + done.stderr
+    assert done.returncode == command.code, f"{where}: {command.text}: exit code {done.returncode}: {printed}"
+    if command.printed:
+        assert matches(command.printed, printed), f"{where}: {command.text} printed\n{printed}"

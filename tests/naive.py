@@ -1,0 +1,180 @@
+"""Plain-loop twins of the kernels: the CPU's and the GPU's are compared with these alike.
+
+Written for the reader: scalars of Python's math in float64, one element at a time, no vector, no trick.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The product of two matrices, accumulated in float64 and rounded once."""
+    rows, inner, columns = a.shape[0], a.shape[1], b.shape[1]
+    c = np.zeros((rows, columns), a.dtype)
+    for i in range(rows):
+        for j in range(columns):
+            c[i, j] = math.fsum(float(a[i, k]) * float(b[k, j]) for k in range(inner))
+    return c
+
+
+def elementwise(op: str, *arrays: np.ndarray, dtype: Any = None, **attributes: Any) -> np.ndarray:
+    """An operator of the chain language on arrays that broadcast; `dtype` is the result's."""
+    full = np.broadcast_shapes(*(a.shape for a in arrays))
+    spread = [np.broadcast_to(a, full) for a in arrays]
+    result = np.empty(full, dtype or arrays[-1].dtype)
+    function = SCALAR[op]
+    for index in np.ndindex(*full):
+        result[index] = _fit(function(*(a[index].item() for a in spread), **attributes), result.dtype)
+    return result
+
+
+def _fit(value: Any, dtype: np.dtype) -> Any:
+    """A Python number in a dtype: integers wrap, floats round."""
+    if dtype.kind in "iu":
+        bits = dtype.itemsize * 8
+        value = int(value) % 2**bits
+        return value - 2**bits if dtype.kind == "i" and value >= 2 ** (bits - 1) else value
+    with np.errstate(over="ignore"):
+        return dtype.type(value)
+
+
+def _truncating(a: Any, b: Any) -> Any:
+    if isinstance(a, int):
+        return 0 if b == 0 else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    return _divided(a, b)
+
+
+def _divided(a: float, b: float) -> float:
+    if b == 0:
+        return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)
+    return a / b
+
+
+def _guarded(function: Callable[[float], float], below: float = math.nan) -> Callable[[float], float]:
+    """A function of math with infinities and NaN where math raises: `below` at 0, NaN for other bad arguments."""
+
+    def call(x: float) -> float:
+        try:
+            return function(x)
+        except OverflowError:
+            return math.inf
+        except ValueError:
+            return below if x == 0 else math.nan
+
+    return call
+
+
+def _power(x: float, y: float) -> float:
+    try:
+        return math.pow(x, y)
+    except OverflowError:
+        return -math.inf if x < 0 and y % 2 == 1 else math.inf
+    except ValueError:
+        if x == 0:
+            return math.copysign(math.inf, x) if y % 2 == 1 else math.inf
+        return math.nan
+
+
+def _larger(a: Any, b: Any) -> Any:
+    return math.nan if a != a or b != b else max(a, b)
+
+
+def _smaller(a: Any, b: Any) -> Any:
+    return math.nan if a != a or b != b else min(a, b)
+
+
+def _sigmoid(x: float) -> float:
+    if math.isnan(x):
+        return x
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _softplus(x: float) -> float:
+    return x if math.isnan(x) else max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def _expm1(x: float) -> float:
+    return _guarded(math.expm1)(x)
+
+
+def _round(x: float) -> float:
+    return x if not math.isfinite(x) else math.copysign(float(round(x)), x)
+
+
+def _whole(function: Callable[[float], int]) -> Callable[[float], float]:
+    return lambda x: x if not math.isfinite(x) else math.copysign(float(function(x)), x)
+
+
+SCALAR: dict[str, Callable[..., Any]] = {
+    "Add": lambda a, b: a + b,
+    "Sub": lambda a, b: a - b,
+    "Mul": lambda a, b: a * b,
+    "Div": _truncating,
+    "Mod": lambda a, b, fmod=0: 0 if b == 0 else (a - _truncating(a, b) * b if fmod else a % b),
+    "Pow": _power,
+    "Max": _larger,
+    "Min": _smaller,
+    "Neg": lambda x: -x,
+    "Abs": abs,
+    "Sign": lambda x: x if x != x else (x > 0) - (x < 0),
+    "Sqrt": _guarded(math.sqrt),
+    "Reciprocal": lambda x: _divided(1.0, x),
+    "Exp": _guarded(math.exp),
+    "Log": _guarded(math.log, -math.inf),
+    "Sin": _guarded(math.sin),
+    "Cos": _guarded(math.cos),
+    "Tan": _guarded(math.tan),
+    "Atan": math.atan,
+    "Tanh": math.tanh,
+    "Sigmoid": _sigmoid,
+    "Erf": math.erf,
+    "Softplus": _softplus,
+    "Softsign": lambda x: x / (1 + abs(x)),
+    "Mish": lambda x: x * math.tanh(_softplus(x)),
+    "HardSwish": lambda x: x * _smaller(_larger(x / 6 + 0.5, 0.0), 1.0),
+    "HardSigmoid": lambda x, alpha, beta: _smaller(_larger(alpha * x + beta, 0.0), 1.0),
+    "Relu": lambda x: x if x != x else max(x, 0),
+    "PRelu": lambda x, slope: x * slope if x < 0 else x,
+    "LeakyRelu": lambda x, alpha: x * alpha if x < 0 else x,
+    "Elu": lambda x, alpha: _expm1(x) * alpha if x < 0 else x,
+    "Celu": lambda x, alpha: _expm1(x / alpha) * alpha if x < 0 else x,
+    "Selu": lambda x, alpha, gamma: gamma * (_expm1(x) * alpha if x < 0 else x),
+    "ThresholdedRelu": lambda x, alpha: 0.0 if x <= alpha else x,
+    "Swish": lambda x, alpha: x * _sigmoid(alpha * x),
+    "Gelu": lambda x, approximate: (
+        0.5 * x * (1 + math.erf(x / math.sqrt(2)))
+        if approximate == "none"
+        else 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    ),
+    "Shrink": lambda x, bias, lambd: x + bias if x < -lambd else x - bias if x > lambd else 0,
+    "Floor": _whole(math.floor),
+    "Ceil": _whole(math.ceil),
+    "Round": _round,
+    "IsNaN": lambda x: x != x,
+    "IsInf": lambda x, detect_negative, detect_positive: (
+        (x == math.inf and detect_positive == 1) or (x == -math.inf and detect_negative == 1)
+    ),
+    "Not": lambda x: not x,
+    "And": lambda a, b: a and b,
+    "Or": lambda a, b: a or b,
+    "Xor": lambda a, b: a != b,
+    "Equal": lambda a, b: a == b,
+    "Less": lambda a, b: a < b,
+    "Greater": lambda a, b: a > b,
+    "LessOrEqual": lambda a, b: a <= b,
+    "GreaterOrEqual": lambda a, b: a >= b,
+    "Where": lambda condition, a, b: a if condition else b,
+    "Clip": lambda x, low, high: _smaller(_larger(x, low), high),
+    "BitwiseNot": lambda x: ~x,
+    "BitwiseAnd": lambda a, b: a & b,
+    "BitwiseOr": lambda a, b: a | b,
+    "BitwiseXor": lambda a, b: a ^ b,
+    "BitShift": lambda a, b, direction: a << b if direction == "LEFT" else a >> b,
+    "Identity": lambda x: x,
+}
+"""By operator: the meaning for Python scalars, with every attribute given."""

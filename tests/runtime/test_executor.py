@@ -1,0 +1,123 @@
+"""Plans, parts and results: whatever path a value takes, it arrives, and what a caller gets is the caller's."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from graphopt.errors import GraphoptError
+from graphopt.ir import Dense, DType, Graph, TensorType, symbol
+from graphopt.runtime.pool import PlanTable
+from tests.runtime.models import compiled_of, graph_of, run
+
+N = symbol("N")
+INT = TensorType(DType.INT64, (2,))
+
+
+def test_outputs_share_no_memory_with_inputs_constants_or_each_other():
+    graph, (x,) = graph_of(x=(N, 2))
+    (same,) = graph.add_node("Identity", [x])
+    constant = graph.add_constant(Dense.of(np.ones(2, "float32")))
+    (sum_,) = graph.add_node("Add", [x, constant])
+    for value, name in ((x, "x"), (same, "same"), (constant, "c"), (sum_, "sum"), (sum_, "again")):
+        graph.add_output(value, name)
+    given = np.zeros((3, 2), "float32")
+    model = compiled_of(graph)
+    for _ in range(2):
+        found = model({"x": given})
+        arrays = [given, *found.values()]
+        for i, a in enumerate(arrays):
+            assert not any(np.shares_memory(a, b) for b in arrays[i + 1 :])
+        for array in found.values():
+            array[...] = 7  # must not reach the next call
+        assert given.sum() == 0
+    assert model({"x": given})["c"].tolist() == [1, 1]
+
+
+def test_a_shape_that_the_data_decides_is_followed():
+    graph, (x,) = graph_of(x=(N,))
+    (where,) = graph.add_node("NonZero", [x])
+    (doubled,) = graph.add_node("Add", [where, where])
+    graph.add_output(doubled, "y")
+    model = compiled_of(graph)
+    assert model({"x": np.array([0, 5, 0, 7], "float32")})["y"].tolist() == [[2, 6]]
+    assert model({"x": np.array([0, 5, 0, 0], "float32")})["y"].tolist() == [[2]]
+    assert model({"x": np.zeros(4, "float32")})["y"].shape == (1, 0)
+
+
+def test_a_shape_that_an_input_holds_is_followed():
+    graph, (x, shape) = graph_of(x=(N,), shape=INT)
+    (y,) = graph.add_node("Reshape", [x, shape])
+    (z,) = graph.add_node("Neg", [y])
+    graph.add_output(z, "z")
+    model = compiled_of(graph)
+    x6 = np.arange(6, dtype="float32")
+    for wanted in ([2, 3], [3, 2], [-1, 1], [2, 3]):
+        found = model({"x": x6, "shape": np.array(wanted)})["z"]
+        np.testing.assert_array_equal(found, -x6.reshape(wanted))
+    with pytest.raises(GraphoptError, match="Reshape"):
+        model({"x": x6, "shape": np.array([4, 4])})
+
+
+def branch(name: str, op: str, shared: str = "x") -> Graph:
+    inner = Graph(name, {"": 17})
+    captured = inner.add_capture(shared, TensorType(DType.FLOAT32, (N,)))
+    inner.add_output(inner.add_node(op, [captured])[0], "out")
+    return inner
+
+
+def test_the_branch_that_the_condition_names_runs_with_what_it_captures():
+    graph, (x, c) = graph_of(x=(N,), c=TensorType(DType.BOOL, ()))
+    (y,) = graph.add_node(
+        "If", [c], 1, {"then_branch": branch("then", "Neg"), "else_branch": branch("else", "Abs")}, captures={"x": x}
+    )
+    graph.add_output(graph.add_node("Add", [y, x])[0], "y")
+    model = compiled_of(graph)
+    given = np.array([-1, 2], "float32")
+    assert model({"x": given, "c": np.array(True)})["y"].tolist() == [0, 0]
+    assert model({"x": given, "c": np.array(False)})["y"].tolist() == [0, 4]
+
+
+def test_a_loop_carries_state_and_stacks_what_it_scans():
+    body = Graph("body", {"": 17})
+    body.add_input("i", TensorType(DType.INT64, ()))
+    going = body.add_input("going", TensorType(DType.BOOL, ()))
+    state = body.add_input("state", TensorType(DType.FLOAT32, (2,)))
+    step = body.add_capture("step", TensorType(DType.FLOAT32, (2,)))
+    (grown,) = body.add_node("Add", [state, step])
+    for value, name in ((going, "go"), (grown, "state_out"), (grown, "row")):
+        body.add_output(value, name)
+    graph, (x, times) = graph_of(x=(2,), times=TensorType(DType.INT64, ()))
+    final, rows = graph.add_node("Loop", [times, None, x], 2, {"body": body}, captures={"step": x})
+    graph.add_output(final, "final")
+    graph.add_output(rows, "rows")
+    found = run(graph, {"x": np.array([1, 2], "float32"), "times": np.array(3)})
+    assert found["final"].tolist() == [4, 8]
+    assert found["rows"].tolist() == [[2, 4], [3, 6], [4, 8]]
+
+
+def test_several_threads_may_call_at_once():
+    graph, (x,) = graph_of(x=(N, 4))
+    value = x
+    for op in ("Neg", "Abs", "Sqrt", "Neg"):
+        (value,) = graph.add_node(op, [value])
+    graph.add_output(value, "y")
+    model = compiled_of(graph)
+
+    def call(seed: int) -> bool:
+        given = np.random.default_rng(seed).random((seed % 5 + 1, 4), "float32")
+        return bool(np.array_equal(model({"x": given})["y"], -np.sqrt(given)))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(call, range(200)))
+
+
+def test_a_table_keeps_what_is_used_and_forgets_the_rest():
+    table: PlanTable[int, str] = PlanTable(limit=3)
+    for key in range(3):
+        table.get_or_make(key, lambda key=key: f"plan {key}")
+    assert table.get(0) == "plan 0"
+    table.get_or_make(3, lambda: "plan 3")
+    assert len(table) == 3
+    assert table.get(0) == "plan 0"
+    assert table.get(1) is None
