@@ -10,9 +10,9 @@ from graphopt.check.call import run_call
 
 if TYPE_CHECKING:
     from graphopt.check.adversarial import adversarial_feeds, special_values
-    from graphopt.check.compare import Difference, compare
+    from graphopt.check.comparison import Difference, compare
     from graphopt.check.differential import CheckReport, Oracle, OutputCheck, check_application, check_model
-    from graphopt.check.interpret import interpret
+    from graphopt.check.interpreter import interpret
     from graphopt.check.rounding import allowances
 
 __all__ = [
@@ -32,9 +32,9 @@ __all__ = [
 
 _MODULES = {
     "adversarial": ("adversarial_feeds", "special_values"),
-    "compare": ("Difference", "compare"),
+    "comparison": ("Difference", "compare"),
     "differential": ("CheckReport", "Oracle", "OutputCheck", "check_application", "check_model"),
-    "interpret": ("interpret",),
+    "interpreter": ("interpret",),
     "rounding": ("allowances",),
 }
 

@@ -20,7 +20,8 @@ from graphopt.ops.meaning.precision import is_float
 if TYPE_CHECKING:
     from graphopt.ir.graph import Graph
 
-_SIZES = (3, 1, 0, 2, 5)
+_SIZES = (3, 1, 0, 2, 9, 16)
+_SHARES = (0.0, 0.5, 0.6, 0.2)
 _WORDS = ("", "a", "ONNX", "été", "日本", "1.5", " two words ")
 
 
@@ -56,23 +57,28 @@ def array_of(dtype: DType, shape: Sequence[int], rng: np.random.Generator, speci
     if kind.kind == "c":
         plain = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(kind)
     elif is_float(kind):
-        plain = np.asarray(rng.standard_normal(shape)).astype(kind)
+        plain = np.array(rng.standard_normal(shape)).astype(kind)
     else:
         low, high = _ends(dtype)
-        plain = rng.integers(max(low, -8), min(high, 9), shape, endpoint=True).astype(kind)
+        plain = np.array(rng.integers(max(low, -8), min(high, 9), shape, endpoint=True)).astype(kind)
     if not special or not plain.size:
         return plain
-    odd = rng.choice(special_values(dtype), shape)
-    return np.where(rng.random(shape) < special, odd, plain)
+    chosen = rng.random(shape) < special
+    odd = special_values(dtype)
+    plain[chosen] = np.resize(odd[rng.permutation(len(odd))], int(chosen.sum()))  # each of them, before one comes twice
+    return plain
 
 
 def sizes_of(dims: Iterable[Dim], trial: int, rng: np.random.Generator) -> dict[str, int]:
-    """A size for each symbol: small and unlike one another at first, then 1, 0 and others."""
+    """A size for each symbol: small and unlike one another, all 1, larger ones, then 0 among others."""
     names = sorted({name for dim in dims if not isinstance(dim, int) for name in dim.symbols})
     if trial == 0:
         return {name: 2 + i % 5 for i, name in enumerate(names)}
     if trial == 1:
         return dict.fromkeys(names, 1)
+    if trial == 2:
+        large = 29 if len(names) < 2 else 9  # room for every special value
+        return {name: large + 2 * (i % 5) for i, name in enumerate(names)}
     return {name: int(rng.choice(_SIZES)) for name in names}
 
 
@@ -89,15 +95,16 @@ def value_of(type: Type | None, sizes: Mapping[str, int], rng: np.random.Generat
 
 
 def adversarial_feeds(graph: Graph, trial: int = 0, seed: int = 0) -> dict[str, Any]:
-    """Inputs for a graph: trial 0 is ordinary, 1 has sizes of 1, all later ones sprinkle special values and sizes of 0.
+    """Inputs for a graph: trial 0 is ordinary, 1 has sizes of 1, 2 larger ones, later ones sizes of 0 among others.
 
-    Inputs with a default keep it but for every third trial.  InputError where an input's type is not known.
+    All but trial 0 (and every fourth after it) mix in special values.  Inputs with a default keep it but for every
+    third trial.  InputError where an input's type is not known.
     """
     rng = np.random.default_rng([seed, trial])
     fed = [value for value in graph.inputs if value not in graph.defaults or trial % 3 == 2]
     dims = [dim for value in graph.inputs if isinstance(value.type, TensorType) for dim in value.type.shape or ()]
     sizes = sizes_of(dims, trial, rng)
-    special = 0.0 if trial < 2 else (0.1, 0.5)[trial % 2]
+    special = _SHARES[trial % 4]
     return {value.name: value_of(value.type, sizes, rng, special) for value in fed}
 
 

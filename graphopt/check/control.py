@@ -43,7 +43,7 @@ def _run(
         raise ModelError(f"{call.op}: {name} takes {len(graph.inputs)} inputs and is given {len(inputs)}")
     if isinstance(graph, Body):
         return graph.run(inputs[: len(graph.inputs)])
-    from graphopt.check.interpret import evaluate  # on demand: it stands on this module
+    from graphopt.check.interpreter import evaluate  # on demand: it stands on this module
 
     return evaluate(graph, dict(zip(graph.inputs, inputs, strict=False)), captured, opsets, disturb=run)
 

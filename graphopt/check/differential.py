@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graphopt.check.adversarial import adversarial_feeds
-from graphopt.check.compare import Difference, compare
-from graphopt.check.interpret import interpret
+from graphopt.check.comparison import Difference, compare
+from graphopt.check.interpreter import interpret
 from graphopt.check.rounding import allowances
 from graphopt.errors import GraphoptError, InputError
 from graphopt.ir.graph import Graph
@@ -60,11 +60,11 @@ class CheckReport:
         return max((o.difference.worst_relative for o in self.outputs), default=0.0)
 
     def __str__(self) -> str:
-        if self.failures:
+        worst = self.worst
+        if self.failures and (worst is None or worst.difference.agrees):
             return self.failures[0]
         if not self.trials:
             return f"nothing could be checked: {self.skipped[0] if self.skipped else 'no trial was run'}"
-        worst = self.worst
         return "agrees" if worst is None else f"output {worst.name!r} {worst.difference} in trial {worst.trial}"
 
     def to_json(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def check_application(
     level: Exactness | str = Exactness.EXACT,
     *,
     bound: float = 0.0,
-    trials: int = 6,
+    trials: int = 8,
     seed: int = 0,
 ) -> CheckReport:
     """Compare the region that a rewrite replaces with what it puts there, on adversarial values for its inputs' types.

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphopt.check.call import run_call
-from graphopt.check.interpret import bind, evaluate
+from graphopt.check.interpreter import bind, evaluate
 from graphopt.ops.facts import facts_of
 from graphopt.ops.meaning.precision import is_float
 from graphopt.ops.table import Call
