@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
 from graphopt.cli.inspect import inspect_path
@@ -43,7 +44,7 @@ def about(
     """
 
 
-for name, command in {"inspect": inspect_path, "diff": diff}.items():
+for name, command in {"compile": compile_model, "inspect": inspect_path, "diff": diff}.items():
     app.command(name)(sentences_for_errors()(command))
 
 

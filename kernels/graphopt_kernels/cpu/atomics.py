@@ -77,16 +77,6 @@ def take_one(typing: Any, address: Any) -> Any:
 
 
 @intrinsic
-def word_at(typing: Any, address: Any, index: Any) -> Any:
-    """The int64 of that index in a row at an address."""
-
-    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        return builder.load(builder.gep(_atomic(builder, args[0]), [args[1]]))
-
-    return signature(types.int64, types.int64, types.int64), generate
-
-
-@intrinsic
 def call_kernel(typing: Any, address: Any, block: Any, member: Any, team: Any) -> Any:
     """Call the kernel at an address (signature of abi.py)."""
 

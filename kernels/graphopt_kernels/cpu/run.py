@@ -24,9 +24,9 @@ from graphopt_kernels.cpu.atomics import (
     libc,
     pause_of,
     take_one,
-    word_at,
 )
 from graphopt_kernels.cpu.device import device
+from graphopt_kernels.cpu.words import word_at
 from graphopt_kernels.targets import Target
 
 ROW, ALONE = fields.ROW, fields.ALONE
