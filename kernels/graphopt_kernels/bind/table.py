@@ -11,7 +11,12 @@ import numpy as np
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 
-FAMILIES: tuple[str, ...] = ("elementwise", "matmul")
+FAMILIES: tuple[str, ...] = (
+    "matmul",
+    "elementwise",
+    "copy",
+    "reduction",
+)
 """Modules of this package, in order of preference where two serve one operator."""
 
 
