@@ -1,6 +1,7 @@
 """Normalisation of contiguous rows to zero mean and unit variance (or unit mean square), with scale and bias.
 
-Layer, RMS, instance and group normalisation differ in what a row is and in how scale and bias follow it.  The block (see `bind/normalization.py`):
+Layer, RMS, instance and group normalisation differ in what a row is and in how scale and bias follow it.
+The block (see `bind/normalization.py`):
 
     rows  length  segment  period  input  output  scale  bias  mean  inverse  epsilon
 
