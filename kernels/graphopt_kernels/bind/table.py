@@ -11,7 +11,7 @@ import numpy as np
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 
-FAMILIES: tuple[str, ...] = ("elementwise", "matmul")
+FAMILIES: tuple[str, ...] = ("elementwise", "matmul", "convolution")
 """Modules of this package, in order of preference where two serve one operator."""
 
 
