@@ -178,3 +178,52 @@ SCALAR: dict[str, Callable[..., Any]] = {
     "Identity": lambda x: x,
 }
 """By operator: the meaning for Python scalars, with every attribute given."""
+
+
+def reduce(op: str, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """A Reduce operator over some axes, which stay with size 1; floats are accumulated in float64."""
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+    groups: dict[tuple[int, ...], list[Any]] = {index: [] for index in np.ndindex(*shape)}
+    for index in np.ndindex(*x.shape):
+        groups[tuple(0 if axis in axes else i for axis, i in enumerate(index))].append(x[index].item())
+    result = np.empty(shape, x.dtype)
+    for index, values in groups.items():
+        result[index] = _fit(REDUCE[op](values, x.dtype), x.dtype)
+    return result
+
+
+def _total(values: list[Any]) -> Any:
+    return sum(values[1:], values[0]) if values else 0
+
+
+def _extreme(values: list[Any], pick: Callable[[Any, Any], Any], empty: Any) -> Any:
+    for value in values:
+        empty = pick(empty, value)
+    return empty
+
+
+def _limit(dtype: np.dtype, high: bool) -> Any:
+    if dtype.kind == "f":
+        return math.inf if high else -math.inf
+    info = np.iinfo(dtype)
+    return int(info.max if high else info.min)
+
+
+def _averaged(values: list[Any], dtype: np.dtype) -> Any:
+    if dtype.kind == "f":
+        return _divided(float(_total(values)), float(len(values)))
+    return _truncating(int(_fit(_total(values), dtype)), len(values))
+
+
+REDUCE: dict[str, Callable[[list[Any], np.dtype], Any]] = {
+    "ReduceSum": lambda v, d: _total(v),
+    "ReduceMean": _averaged,
+    "ReduceL1": lambda v, d: _total([abs(x) for x in v]),
+    "ReduceL2": lambda v, d: math.sqrt(_total([x * x for x in v])),
+    "ReduceSumSquare": lambda v, d: _total([x * x for x in v]),
+    "ReduceLogSum": lambda v, d: _guarded(math.log, -math.inf)(_total(v)),
+    "ReduceProd": lambda v, d: math.prod(v),
+    "ReduceMax": lambda v, d: _extreme(v, _larger, _limit(d, False)),
+    "ReduceMin": lambda v, d: _extreme(v, _smaller, _limit(d, True)),
+}
+"""By operator: of the values that become one, and their dtype."""

@@ -5,17 +5,18 @@ The compiler knows the question only.  Governance implements it, the command lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
+
+from graphopt.bundle.statement import Manifest
 
 
 class Gate(Protocol):
-    """Decides whether a bundle whose integrity was checked may run."""
+    """Decides whether the bundle that a manifest describes may run."""
 
-    def admit(self, digest: bytes, statement: Mapping[str, Any]) -> None:
+    def admit(self, manifest: Manifest) -> None:
         """Return when the bundle may run; raise RefusedError, with one sentence that says why, when not.
 
-        `digest` is the SHA-256 of the manifest's DSSE pre-authentication encoding (32 bytes), `statement` the
-        in-toto Statement that it covers, parsed strictly from the signed bytes.
+        What is loaded afterwards is held against this very `manifest` (`open_verified`), so the gate decides on what
+        it says: the digest that was approved, the statement under it, and the signature.
         """
         ...

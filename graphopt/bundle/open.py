@@ -47,7 +47,7 @@ def open_bundle(path: str | Path, gate: Gate | None = None, threads: int | None 
     """
     manifest = read_manifest(path)
     if gate is not None:
-        gate.admit(manifest.digest, manifest.statement)
+        gate.admit(manifest)
     with open_verified(path, manifest) as verified:
         folder = verified.folder
         for name in (MODEL, PROGRAM, WEIGHTS):

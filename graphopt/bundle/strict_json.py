@@ -7,6 +7,7 @@ around every signature.  So one form is read, RFC 8785, and a document that is n
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn, cast
 
 import rfc8785
@@ -15,6 +16,8 @@ from graphopt.errors import BundleError
 
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53 - 1
+
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
 
 
 def encode(value: object, where: str) -> bytes:
@@ -28,6 +31,7 @@ def encode(value: object, where: str) -> bytes:
 
 def decode(data: bytes, where: str) -> Any:
     """The value that the canonical `data` stands for; BundleError for any other JSON, and for what is not JSON."""
+    _check_depth(data, where)
     try:
         text = data.decode("utf-8")
         value = json.loads(
@@ -40,11 +44,21 @@ def decode(data: bytes, where: str) -> Any:
         raise BundleError(f"{where} is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
         raise BundleError(f"{where} is not JSON: {error.msg} at byte {error.pos}") from error
-    except RecursionError as error:
-        raise BundleError(f"{where} is nested deeper than {MAX_DEPTH} levels") from error
     if encode(value, where) != data:
         raise BundleError(f"{where} is not in canonical form (RFC 8785), so its meaning is not fixed")
     return value
+
+
+def _check_depth(data: bytes, where: str) -> None:
+    # before parsing: Python's parser recurses, and where a library raised the recursion limit it crashes, not raises
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(data):
+        if (token := match[0]) in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                _refuse(f"{where} is nested deeper than {MAX_DEPTH} levels")
+        elif token in b"]}":
+            depth -= 1
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -3,16 +3,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import graphopt.compiler
 from graphopt.bundle.manifest import AlteredError, read_manifest
+from graphopt.bundle.statement import Manifest
 from graphopt.errors import BundleError, CompileError, GraphoptError
 from graphopt.runtime import Compiled
 
@@ -68,9 +67,9 @@ class OnlyThis:
 
     digest: bytes
 
-    def admit(self, digest: bytes, statement: Mapping[str, Any]) -> None:
-        if digest != self.digest:
-            raise UnapprovedError(f"not approved: {digest.hex()} of {len(statement)} fields")
+    def admit(self, manifest: Manifest) -> None:
+        if manifest.digest != self.digest:
+            raise UnapprovedError(f"not approved: {manifest.digest.hex()}")
 
 
 def test_a_flipped_bit_in_any_file_is_refused(digits: Compiled, tmp_path: Path):

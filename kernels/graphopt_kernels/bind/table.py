@@ -11,7 +11,13 @@ import numpy as np
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 
-FAMILIES: tuple[str, ...] = ("elementwise", "matmul", "convolution")
+FAMILIES: tuple[str, ...] = (
+    "matmul",
+    "convolution",
+    "elementwise",
+    "copy",
+    "reduction",
+)
 """Modules of this package, in order of preference where two serve one operator."""
 
 

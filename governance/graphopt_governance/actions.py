@@ -1,0 +1,224 @@
+"""What the command line does with a bundle: sign, anchor, verify, revoke.  Each returns data with `to_json`.
+
+Keys and the ledger are made on first use, in the folder that `Home.default()` names.  Importing this loads little; what
+is heavy is imported where it is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rfc8785
+
+from graphopt.bundle import Manifest, check_files, read_manifest, save_manifest
+from graphopt.errors import RefusedError
+from graphopt_governance.home import Home
+from graphopt_governance.key_files import Passphrase, passphrase_from_environment
+
+if TYPE_CHECKING:
+    from graphopt_governance.action import Action
+    from graphopt_governance.chain import Chain, Receipt
+    from graphopt_governance.verify import Verdict
+
+_DEADLINE_SECONDS = 3600
+_MAX_REASON = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A bundle was signed: its digest, and the key (SHA-256 of the public key's PEM) that signed."""
+
+    digest: str
+    key: str
+    key_file: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """A bundle is on record.  `already`: it was before this call.  `block_time` in seconds since the epoch."""
+
+    digest: str
+    block: int
+    block_time: int
+    version: int
+    already: bool
+    chain: int
+    contract: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A bundle was revoked, or suspended by one member in an emergency."""
+
+    digest: str
+    block: int
+    block_time: int
+    reason: str
+    emergency: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as data."""
+        return asdict(self)
+
+
+def sign(bundle: str | Path, home: Home | None = None, passphrase: Passphrase = passphrase_from_environment) -> Signed:
+    """Sign the manifest of the bundle at `bundle`, whose files are checked first.  The digest does not change."""
+    from graphopt_governance.signing_key import load_signing_key
+
+    home = home or Home.default()
+    manifest = read_manifest(bundle)
+    check_files(bundle, manifest)
+    key = load_signing_key(home.signing_key, passphrase)
+    save_manifest(bundle, manifest.signed(key.sign(manifest.pre_authentication)))
+    return Signed(manifest.digest.hex(), key.hint.hex(), str(home.signing_key))
+
+
+def anchor(
+    bundle: str | Path,
+    model: str | None = None,
+    *,
+    expires: int = 0,
+    home: Home | None = None,
+    passphrase: Passphrase = passphrase_from_environment,
+) -> Anchored:
+    """Put the approval of a signed bundle on record, on the embedded chain, in the federation of this machine.
+
+    The first use makes a federation whose one member is the owner of the keys in `home`.  With `model`, the bundle
+    becomes the next version of the model of that name and supersedes the one before; without, it stands for itself.
+    `expires`: seconds since the epoch, 0 for never.  RefusedError when the bundle must not be approved.
+    """
+    from graphopt_governance.action import Action, Kind, model_id
+    from graphopt_governance.contract import Status
+    from graphopt_governance.verify import Code, verify_bundle
+
+    home = home or Home.default()
+    manifest = read_manifest(bundle)
+    chain = open_chain(home) or _found(home, passphrase)
+    verdict = verify_bundle(bundle, chain)
+    for reason in verdict.reasons:
+        if reason.code not in (Code.NOT_ANCHORED, Code.EXPIRED, Code.SUPERSEDED):
+            raise RefusedError(f"not anchored: {reason.sentence}")
+    state = chain.snapshot().state
+    record = state.record(manifest.digest)
+    if record.status is Status.APPROVED:
+        return _anchored(manifest, chain, record.version, already=True)
+    name = manifest.digest[:20] if model is None else model_id(model)
+    version = state.versions(name)[1] + 1
+    action = Action(
+        Kind.ANCHOR,
+        subject=manifest.digest,
+        name=name,
+        amount=version,
+        expires=expires,
+        evidence=build_key(manifest.predicate),
+        nonce=record.nonce,
+    )
+    _execute(action, chain, home, passphrase, "anchoring")
+    return _anchored(manifest, chain, version, already=False)
+
+
+def verify(bundle: str | Path, home: Home | None = None) -> Verdict:
+    """May the bundle at `bundle` run?  Changes nothing and needs no key."""
+    from graphopt_governance.verify import verify_bundle
+
+    return verify_bundle(bundle, open_chain(home or Home.default()))
+
+
+def revoke(
+    bundle: str | Path,
+    reason: str = "",
+    *,
+    emergency: bool = False,
+    home: Home | None = None,
+    passphrase: Passphrase = passphrase_from_environment,
+) -> Withdrawn:
+    """Withdraw the bundle at `bundle`, or the digest given in hexadecimal; its files need not be whole any more.
+
+    `reason` goes on the chain word for word (at most 32 bytes).  `emergency`: one member's own decision, which a quorum
+    can undo.
+    """
+    from graphopt_governance.action import Action, Kind
+
+    home = home or Home.default()
+    evidence = reason.encode()
+    if len(evidence) > _MAX_REASON:
+        raise RefusedError(f"the reason has {len(evidence)} bytes; it goes on the chain and may have {_MAX_REASON}")
+    digest = _digest(bundle)
+    chain = open_chain(home)
+    if chain is None:
+        raise RefusedError("there is nothing to revoke: no federation here has approved anything")
+    action = Action(
+        Kind.SUSPEND if emergency else Kind.REVOKE,
+        subject=digest,
+        evidence=evidence.ljust(_MAX_REASON, b"\0"),
+        nonce=chain.snapshot().state.record(digest).nonce,
+    )
+    receipt = _execute(action, chain, home, passphrase, "the revocation")
+    return Withdrawn(digest.hex(), receipt.block, receipt.time, reason, emergency)
+
+
+def open_chain(home: Home) -> Chain | None:
+    """The chain of the federation on this machine; None when there is none yet."""
+    if not home.ledger.exists():
+        return None
+    from graphopt_governance.ledger import Ledger
+
+    return Ledger.open(home.ledger) if Ledger.is_made(home.ledger) else None
+
+
+def build_key(predicate: Mapping[str, Any]) -> bytes:
+    """What finds a bundle that somebody built before (32 bytes): the hash of source, options and targets."""
+    wanted = {name: predicate[name] for name in ("source", "options", "targets") if name in predicate}
+    return hashlib.sha256(rfc8785.dumps(wanted)).digest()
+
+
+def _found(home: Home, passphrase: Passphrase) -> Chain:
+    from graphopt_governance.action import ALL_RIGHTS
+    from graphopt_governance.contract import Founder
+    from graphopt_governance.ledger import Ledger
+    from graphopt_governance.member_key import load_member_key
+    from graphopt_governance.signing_key import load_signing_key
+
+    member = load_member_key(home.member_key, passphrase)
+    signing = load_signing_key(home.signing_key, passphrase)
+    return Ledger.create(home.ledger, [Founder(member.account, ALL_RIGHTS, signing.hint)])
+
+
+def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, what: str) -> Receipt:
+    from graphopt_governance.contract import execution
+    from graphopt_governance.member_key import load_member_key
+
+    snapshot = chain.snapshot()
+    deadline = max(int(time.time()), snapshot.time) + _DEADLINE_SECONDS
+    action = replace(action, epoch=snapshot.state.number("epoch"), deadline=deadline)
+    key = load_member_key(home.member_key, passphrase, make=False)
+    return chain.submit(execution(action, [key.sign(action.identity(chain.domain))]), what)
+
+
+def _anchored(manifest: Manifest, chain: Chain, version: int, *, already: bool) -> Anchored:
+    event = chain.events("Anchored", manifest.digest)[-1]
+    contract = "0x" + chain.domain.contract.hex()
+    return Anchored(manifest.digest.hex(), event.block, event.time, version, already, chain.domain.chain_id, contract)
+
+
+def _digest(bundle: str | Path) -> bytes:
+    text = str(bundle).removeprefix("0x")
+    if len(text) == 64 and not Path(bundle).exists():
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            pass
+    return read_manifest(bundle).digest

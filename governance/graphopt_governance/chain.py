@@ -1,0 +1,49 @@
+"""What governance needs of a chain, so that the embedded one and a real one are used alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from graphopt_governance.action import Domain
+from graphopt_governance.contract import Event, State
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A transaction that did what it should: its block, that block's time, and the gas it took."""
+
+    block: int
+    time: int
+    gas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The contract as one block left it."""
+
+    block: int
+    time: int
+    state: State
+
+
+class Chain(Protocol):
+    """A chain on which a federation lives."""
+
+    @property
+    def domain(self) -> Domain:
+        """Where this federation's signatures hold."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The contract as of the newest block that counts; ChainError when it cannot be had or does not check out."""
+        ...
+
+    def events(self, name: str | None = None, subject: bytes | None = None) -> Sequence[Event]:
+        """The contract's events, oldest first; of one name and about one digest where given."""
+        ...
+
+    def submit(self, call: bytes, what: str) -> Receipt:
+        """Send a call to the contract, return once it is final; ActionError, about `what`, when it is turned down."""
+        ...

@@ -1,0 +1,141 @@
+"""The Ethereum virtual machine of the embedded chain: py-evm over the tables of `ledger.py`.
+
+Everything here happens inside the SQLite transaction of its caller and is undone with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import rlp
+from eth.chains.base import MiningChain
+from eth.constants import (
+    BLANK_ROOT_HASH,
+    GENESIS_GAS_LIMIT,
+    POST_MERGE_DIFFICULTY,
+    POST_MERGE_MIX_HASH,
+    POST_MERGE_NONCE,
+)
+from eth.db.atomic import AtomicDB
+from eth.db.backends.base import BaseDB
+from eth.vm.forks.prague import PragueVM
+from eth_keys.datatypes import PrivateKey
+
+GAS_LIMIT = 30_000_000
+_GAS_PRICE = 10**10
+_FUNDS = 10**30
+
+# Whoever relays an action pays its gas and has no other part in it.  Here gas costs nothing and the relayer's key is no
+# secret: it is the same on every ledger, so that replaying a ledger's log gives the same contract address.
+_RELAYER = PrivateKey(hashlib.sha256(b"graphopt: relayer of the embedded chain").digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one transaction did: its block's headers and its events, or, in `error`, what it returned on reverting."""
+
+    block: int = 0
+    time: int = 0
+    gas: int = 0
+    contract: bytes = b""
+    transaction: bytes = b""
+    headers: list[tuple[int, bytes, int, bytes]] = field(default_factory=list[tuple[int, bytes, int, bytes]])
+    logs: list[tuple[list[bytes], bytes]] = field(default_factory=list[tuple[list[bytes], bytes]])
+    error: bytes | None = None
+
+
+def deploy(db: sqlite3.Connection, chain_id: int, now: int, code: bytes) -> Outcome:
+    """Begin a chain and create the contract in its first block."""
+    parameters = {
+        "difficulty": POST_MERGE_DIFFICULTY,
+        "mix_hash": POST_MERGE_MIX_HASH,
+        "nonce": POST_MERGE_NONCE,
+        "gas_limit": max(GAS_LIMIT, GENESIS_GAS_LIMIT),
+        "receipt_root": BLANK_ROOT_HASH,
+        "transaction_root": BLANK_ROOT_HASH,
+        "timestamp": now,
+        "extra_data": b"graphopt",
+    }
+    relayer = {"balance": _FUNDS, "nonce": 0, "code": b"", "storage": {}}
+    base: Any = AtomicDB(_Nodes(db))
+    chain = _chain_class(chain_id).from_genesis(base, parameters, {_RELAYER.public_key.to_canonical_address(): relayer})
+    genesis = chain.get_canonical_head()
+    return _mine(chain, chain_id, now, b"", code, [genesis])
+
+
+def execute(db: sqlite3.Connection, chain_id: int, now: int, contract: bytes, call: bytes) -> Outcome:
+    """Mine one call to the contract."""
+    base: Any = AtomicDB(_Nodes(db))
+    return _mine(_chain_class(chain_id)(base), chain_id, now, contract, call, [])
+
+
+def _mine(chain: Any, chain_id: int, now: int, to: bytes, data: bytes, headers: list[Any]) -> Outcome:
+    head = chain.get_canonical_head()
+    # block time is the clock's, but never stands still or goes back
+    chain.header = chain.create_header_from_parent(head, timestamp=max(now, head.timestamp + 1))
+    sender = _RELAYER.public_key.to_canonical_address()
+    unsigned = chain.create_unsigned_transaction(
+        nonce=chain.get_vm().state.get_nonce(sender),
+        gas_price=_GAS_PRICE,
+        gas=GAS_LIMIT // 2,
+        to=to,
+        value=0,
+        data=data,
+    )
+    transaction = unsigned.as_signed_transaction(_RELAYER, chain_id=chain_id)
+    _, receipt, computation = chain.apply_transaction(transaction)
+    if computation.is_error:
+        return Outcome(error=bytes(computation.output))
+    block = chain.mine_block()
+    return Outcome(
+        block=block.number,
+        time=block.header.timestamp,
+        gas=receipt.gas_used,
+        contract=bytes(computation.msg.storage_address),
+        transaction=transaction.encode(),
+        headers=[_header(header) for header in [*headers, block.header]],
+        logs=[([topic.to_bytes(32, "big") for topic in log.topics], bytes(log.data)) for log in receipt.logs],
+    )
+
+
+def _header(header: Any) -> tuple[int, bytes, int, bytes]:
+    return header.block_number, bytes(header.hash), header.timestamp, bytes(rlp.encode(header))
+
+
+class _EmbeddedChain(MiningChain):
+    vm_configuration: ClassVar[Any] = ((0, PragueVM),)
+
+    def create_header_from_parent(self, parent_header: Any, **header_params: Any) -> Any:
+        # py-evm lets the limit drift towards use; here a block always has room for one transaction
+        return super().create_header_from_parent(
+            parent_header, **{"gas_limit": parent_header.gas_limit} | header_params
+        )
+
+
+def _chain_class(chain_id: int) -> Any:
+    return type("EmbeddedChain", (_EmbeddedChain,), {"chain_id": chain_id})
+
+
+class _Nodes(BaseDB):
+    """py-evm's key-value store in the table `nodes`."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __getitem__(self, key: bytes) -> bytes:
+        row = self._db.execute("SELECT value FROM nodes WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise KeyError(key)
+        return row[0]
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO nodes VALUES (?, ?)", (key, value))
+
+    def __delitem__(self, key: bytes) -> None:
+        self._db.execute("DELETE FROM nodes WHERE key = ?", (key,))
+
+    def _exists(self, key: bytes) -> bool:
+        return self._db.execute("SELECT 1 FROM nodes WHERE key = ?", (key,)).fetchone() is not None

@@ -1,0 +1,22 @@
+"""What governance refuses or cannot do, one sentence each."""
+
+from __future__ import annotations
+
+from graphopt.errors import GraphoptError
+
+
+class KeyFileError(GraphoptError):
+    """A key cannot be read, made, or opened with the passphrase at hand."""
+
+
+class ChainError(GraphoptError):
+    """A chain cannot be read or written, or is not the one that was asked for."""
+
+
+class ActionError(GraphoptError):
+    """The contract turned an action down; `reason` is its word for why."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"the federation turned this down: {what}: {reason}")
+        self.what = what
+        self.reason = reason

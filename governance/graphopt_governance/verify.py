@@ -1,0 +1,209 @@
+"""The verdict on a bundle: may it run?  One answer, with every reason against it.
+
+Needs the manifest, the files and the contract's storage; neither numba nor onnx nor an Ethereum virtual machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from graphopt.bundle import AlteredError, Manifest, check_files, read_manifest
+from graphopt.bundle.statement import MANIFEST_NAME
+from graphopt.errors import BundleError
+from graphopt_governance.chain import Chain, Snapshot
+from graphopt_governance.contract import Record, RecordKind, Status
+from graphopt_governance.signing_key import signature_holds
+
+
+class Code(StrEnum):
+    """Why a bundle is refused."""
+
+    ALTERED = "altered"
+    UNSIGNED = "unsigned"
+    BAD_SIGNATURE = "bad-signature"
+    UNKNOWN_SIGNER = "unknown-signer"
+    NOT_ANCHORED = "not-anchored"
+    REVOKED = "revoked"
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+
+
+EXIT_CODES: Mapping[Code, int] = {
+    Code.ALTERED: 10,
+    Code.UNSIGNED: 11,
+    Code.BAD_SIGNATURE: 12,
+    Code.UNKNOWN_SIGNER: 13,
+    Code.NOT_ANCHORED: 14,
+    Code.REVOKED: 15,
+    Code.SUSPENDED: 15,
+    Code.EXPIRED: 16,
+    Code.SUPERSEDED: 17,
+}
+"""What `graphopt verify` exits with for a refused bundle; 0 is approved, 2 is: there was nothing to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason against a bundle: a code for programs, a sentence for people."""
+
+    code: Code
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """May the bundle run?  It may when there is no reason against it; the first reason is the gravest."""
+
+    reasons: tuple[Reason, ...]
+    digest: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def approved(self) -> bool:
+        """Whether the bundle may run."""
+        return not self.reasons
+
+    @property
+    def exit_code(self) -> int:
+        """0 when approved, else what stands for the first reason."""
+        return EXIT_CODES[self.reasons[0].code] if self.reasons else 0
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        if self.reasons:
+            return self.reasons[0].sentence
+        return f"approved: anchored in block {self.facts['anchored_block']}, signed by member {self.facts['member']}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as data."""
+        return {
+            "approved": self.approved,
+            "digest": self.digest,
+            "reasons": [{"code": str(reason.code), "sentence": reason.sentence} for reason in self.reasons],
+            **self.facts,
+        }
+
+
+def verify_bundle(path: str | Path, chain: Chain | None) -> Verdict:
+    """Judge the bundle at `path`: its files, its signature, and what the federation on `chain` says of it.
+
+    `chain` is None where there is none; then nothing is approved.  BundleError when there is no bundle to judge.
+    """
+    path = Path(path)
+    if not (path / MANIFEST_NAME).exists():
+        read_manifest(path)
+    try:
+        manifest = read_manifest(path)
+        check_files(path, manifest)
+    except AlteredError as error:
+        return Verdict((Reason(Code.ALTERED, str(error)),))
+    except BundleError as error:
+        return Verdict((Reason(Code.ALTERED, f"{MANIFEST_NAME} was altered: {error}"),))
+    return judge(manifest, chain)
+
+
+def judge(manifest: Manifest, chain: Chain | None) -> Verdict:
+    """Judge a manifest by its signature and what the federation on `chain` says of it; files are not looked at."""
+    digest = manifest.digest
+    if chain is None:
+        reasons = [*_signature_reasons(manifest, None), Reason(Code.NOT_ANCHORED, "not anchored: no federation here")]
+        return Verdict(tuple(reasons), digest.hex())
+    snapshot = chain.snapshot()
+    record = snapshot.state.record(digest)
+    reasons = [*_withdrawal(record, digest, chain), *_signature_reasons(manifest, snapshot)]
+    if record.kind is not RecordKind.MANIFEST and record.status in (Status.NOT_ANCHORED, Status.APPROVED):
+        reasons.append(Reason(Code.NOT_ANCHORED, "not anchored: the federation has not approved this bundle"))
+    elif record.status is Status.APPROVED:
+        reasons.extend(_validity(record, snapshot))
+    facts = _facts(manifest, record, snapshot, chain)
+    return Verdict(tuple(reasons), digest.hex(), facts)
+
+
+def _withdrawal(record: Record, digest: bytes, chain: Chain) -> list[Reason]:
+    if record.status not in (Status.REVOKED, Status.SUSPENDED):
+        return []
+    revoked = record.status is Status.REVOKED
+    when = ""
+    if events := chain.events("Revoked" if revoked else "Suspended", digest):
+        last = events[-1]
+        why = last.fields["reason"].rstrip(b"\0").decode("utf-8", "replace")
+        by = "" if revoked else f" by member {last.fields['member']}"
+        when = f"{by} in block {last.block} ({utc(last.time)})" + (f": {printable(why)}" if why else "")
+    if revoked:
+        return [Reason(Code.REVOKED, f"revoked by the federation{when}")]
+    return [Reason(Code.SUSPENDED, f"suspended in an emergency{when}; only a quorum restores it")]
+
+
+def _signature_reasons(manifest: Manifest, snapshot: Snapshot | None) -> list[Reason]:
+    signature = manifest.signature
+    if signature is None:
+        return [Reason(Code.UNSIGNED, "the bundle is not signed")]
+    if not signature_holds(signature, manifest.pre_authentication):
+        return [
+            Reason(Code.BAD_SIGNATURE, "the signature does not hold: it is not of this manifest by the key it names")
+        ]
+    if snapshot is None:
+        return []
+    number = snapshot.state.holder(bytes.fromhex(signature.key))
+    key = f"{signature.key[:16]}…"
+    if number == 0:
+        return [Reason(Code.UNKNOWN_SIGNER, f"signed by a key that the federation does not know ({key})")]
+    member = snapshot.state.member(number)
+    if member is None:
+        return [Reason(Code.UNKNOWN_SIGNER, f"signed by member {number}, who has left the federation ({key})")]
+    if member.signing.hex() != signature.key:
+        sentence = (
+            f"signed by a key that member {number} has given up ({key}); sign the bundle again with a current one"
+        )
+        return [Reason(Code.UNKNOWN_SIGNER, sentence)]
+    return []
+
+
+def _validity(record: Record, snapshot: Snapshot) -> list[Reason]:
+    reasons: list[Reason] = []
+    # block time decides; where no block has come for a while, the clock can only make an approval end sooner
+    if record.expires and max(snapshot.time, time.time()) >= record.expires:
+        reasons.append(Reason(Code.EXPIRED, f"the approval ended at {utc(record.expires)}"))
+    current, _ = snapshot.state.versions(record.model)
+    if current != record.version:
+        sentence = f"superseded: this is version {record.version} of its model, current is version {current}"
+        reasons.append(Reason(Code.SUPERSEDED, sentence))
+    return reasons
+
+
+def _facts(manifest: Manifest, record: Record, snapshot: Snapshot, chain: Chain) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "status": record.status.name.lower().replace("_", "-"),
+        "version": record.version,
+        "expires": record.expires,
+        "model": record.model.hex(),
+        "chain": chain.domain.chain_id,
+        "contract": "0x" + chain.domain.contract.hex(),
+        "as_of_block": snapshot.block,
+        "as_of_time": snapshot.time,
+    }
+    if manifest.signature is not None:
+        facts["signer"] = manifest.signature.key
+        facts["member"] = snapshot.state.holder(bytes.fromhex(manifest.signature.key))
+    if record.kind is RecordKind.MANIFEST and (events := chain.events("Anchored", manifest.digest)):
+        facts["anchored_block"] = events[-1].block
+        facts["anchored_time"] = events[-1].time
+    return facts
+
+
+def utc(seconds: int) -> str:
+    """A time for people: 2026-11-22 18:00:00 UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def printable(text: str) -> str:
+    """Text from others as it may be shown: what could steer a terminal is replaced."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -1,0 +1,39 @@
+"""A bundle to govern, and a home for keys and ledger that no other test shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graphopt.bundle import write_manifest
+from graphopt_governance.home import Home
+
+FILES = {
+    "model.onnx": b"\x08\x0a" + bytes(range(64)),
+    "weights": bytes(300),
+    "native/x86-64-v3/kernels.so": b"\x7fELF" * 20,
+}
+
+
+def make_bundle(folder: Path, source: str = "ab" * 32) -> Path:
+    """A bundle whose digest depends on `source` alone."""
+    for name, data in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    build = {"source": {"sha256": source}, "options": {"level": "exact"}, "targets": ["x86-64-v3"]}
+    write_manifest(folder, build)
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return make_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("GRAPHOPT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("GRAPHOPT_PASSPHRASE", raising=False)
+    monkeypatch.delenv("GRAPHOPT_PASSPHRASE_FILE", raising=False)
+    return Home.default()
