@@ -177,7 +177,8 @@ def _line(result: Result) -> str:
     if result.problem:
         return f"{result.model:24} {result.problem}"
     low, high = result.graphopt_spread
-    text = f"{result.model:24} {result.native:4}/{result.steps:<4} native {result.graphopt_ms:9.3f} ms [{low:.3f}, {high:.3f}]"
+    text = f"{result.model:24} {result.native:4}/{result.steps:<4} native"
+    text += f" {result.graphopt_ms:9.3f} ms [{low:.3f}, {high:.3f}]"
     if result.peer_ms is not None and result.ratio is not None and result.difference is not None:
         low, high = result.peer_spread
         text += f"   onnxruntime {result.peer_ms:9.3f} ms [{low:.3f}, {high:.3f}]   ratio {result.ratio:.3f}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphopt.runtime.context import Context, make_context
 from graphopt.runtime.plan import Evaluate, Native, Part, View
 
@@ -53,11 +55,10 @@ def _run(executor: Executor, given: Sequence[Any]) -> dict[int, float]:
     spent: dict[int, float] = {}
     frame = executor.new_frame(given)
     part: Part | None = executor.plan(given)
-    kept: list[Context] = []
+    kept: list[tuple[Context, list[np.ndarray]]] = []  # memory that kernels write to, until the last part has run
     while part is not None:
         context = make_context(part, executor.weights, executor.kernels, stamped=True)
-        kept.append(context)
-        executor.enter(part, context, frame)
+        kept.append((context, executor.enter(part, context, frame)))
         tables = iter(context.tables)
         for action in part.actions:
             start = perf_counter_ns()

@@ -91,7 +91,7 @@ def _operators(graph: Graph, node: Node, current: Value) -> list[_Operator] | No
 
 
 def _operator(node: Node, inputs: tuple[Value | None, ...], at: Value) -> _Operator | None:
-    if node.op == "Add":
+    if node.op == "Add" or (node.op == "Sum" and len(inputs) == 2):
         return _Operator("Add", tuple(value for value in inputs if value is not at), {})
     if node.op in ("Relu", "Clip") and inputs[0] is at:
         return _Operator(node.op, inputs[1:], plain_attributes(node.attributes))
