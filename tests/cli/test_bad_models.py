@@ -105,11 +105,10 @@ def test_a_place_without_a_folder_is_refused_before_work_begins(command: str, tm
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder in which even root can make nothing")
 @pytest.mark.parametrize("command", ["optimize", "compile"])
-def test_a_folder_that_cannot_be_written_is_refused(command: str, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    assert refused(command, DIGITS, "-o", tmp_path / "out")
+def test_a_folder_that_cannot_be_written_is_refused(command: str) -> None:
+    assert "/proc" in refused(command, DIGITS, "-o", "/proc/out")
 
 
 def test_an_existing_model_is_replaced_whole(tmp_path: Path) -> None:
@@ -120,8 +119,6 @@ def test_an_existing_model_is_replaced_whole(tmp_path: Path) -> None:
 
 
 def test_a_command_line_that_is_wrong_ends_with_2() -> None:
-    from tests.cli.command import graphopt
-
     for line in (
         ["nonsense"],
         ["optimize"],
