@@ -12,12 +12,17 @@ from graphopt.errors import GraphoptError
 from graphopt.version import __version__
 
 if TYPE_CHECKING:
-    from graphopt.compiler import compile, load
+    from graphopt.compiler import compile, load, optimize
     from graphopt.ir import Graph
 
-__all__ = ["Graph", "GraphoptError", "__version__", "compile", "load"]
+__all__ = ["Graph", "GraphoptError", "__version__", "compile", "load", "optimize"]
 
-_HOMES = {"Graph": "graphopt.ir", "compile": "graphopt.compiler", "load": "graphopt.compiler"}
+_HOMES = {
+    "Graph": "graphopt.ir",
+    "compile": "graphopt.compiler",
+    "load": "graphopt.compiler",
+    "optimize": "graphopt.compiler",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -178,3 +178,82 @@ SCALAR: dict[str, Callable[..., Any]] = {
     "Identity": lambda x: x,
 }
 """By operator: the meaning for Python scalars, with every attribute given."""
+
+
+def reduce(op: str, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """A Reduce operator over some axes, which stay with size 1; floats are accumulated in float64."""
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+    groups: dict[tuple[int, ...], list[Any]] = {index: [] for index in np.ndindex(*shape)}
+    for index in np.ndindex(*x.shape):
+        groups[tuple(0 if axis in axes else i for axis, i in enumerate(index))].append(x[index].item())
+    result = np.empty(shape, x.dtype)
+    for index, values in groups.items():
+        result[index] = _fit(REDUCE[op](values, x.dtype), x.dtype)
+    return result
+
+
+def _total(values: list[Any]) -> Any:
+    return sum(values[1:], values[0]) if values else 0
+
+
+def _extreme(values: list[Any], pick: Callable[[Any, Any], Any], empty: Any) -> Any:
+    for value in values:
+        empty = pick(empty, value)
+    return empty
+
+
+def _limit(dtype: np.dtype, high: bool) -> Any:
+    if dtype.kind == "f":
+        return math.inf if high else -math.inf
+    info = np.iinfo(dtype)
+    return int(info.max if high else info.min)
+
+
+def _averaged(values: list[Any], dtype: np.dtype) -> Any:
+    if dtype.kind == "f":
+        return _divided(float(_total(values)), float(len(values)))
+    return _truncating(int(_fit(_total(values), dtype)), len(values))
+
+
+REDUCE: dict[str, Callable[[list[Any], np.dtype], Any]] = {
+    "ReduceSum": lambda v, d: _total(v),
+    "ReduceMean": _averaged,
+    "ReduceL1": lambda v, d: _total([abs(x) for x in v]),
+    "ReduceL2": lambda v, d: math.sqrt(_total([x * x for x in v])),
+    "ReduceSumSquare": lambda v, d: _total([x * x for x in v]),
+    "ReduceLogSum": lambda v, d: _guarded(math.log, -math.inf)(_total(v)),
+    "ReduceProd": lambda v, d: math.prod(v),
+    "ReduceMax": lambda v, d: _extreme(v, _larger, _limit(d, False)),
+    "ReduceMin": lambda v, d: _extreme(v, _smaller, _limit(d, True)),
+}
+"""By operator: of the values that become one, and their dtype."""
+
+
+def softmax(x: np.ndarray, axis: int, logarithm: bool = False) -> np.ndarray:
+    """Softmax (or its logarithm) along an axis, in float64, rounded once."""
+    result = np.empty_like(x)
+    lines = np.moveaxis(x, axis, -1)
+    written = np.moveaxis(result, axis, -1)
+    for index in np.ndindex(*lines.shape[:-1]):
+        line = [float(v) for v in lines[index]]
+        largest = max((v for v in line if v == v), default=math.nan)
+        powers = [math.nan if math.isnan(v - largest) else math.exp(v - largest) for v in line]
+        total = math.fsum(powers)
+        logs = [v - largest - math.log(total) for v in line] if logarithm else []
+        written[index] = logs if logarithm else [p / total for p in powers]
+    return result
+
+
+def normalize(
+    x: np.ndarray, axis: int, scale: np.ndarray | None, bias: np.ndarray | None, epsilon: float
+) -> np.ndarray:
+    """Zero mean and unit variance over the axes from `axis` on, then scale and bias; in float64."""
+    wide = x.astype(np.float64)
+    result = np.empty_like(wide)
+    for index in np.ndindex(*x.shape[:axis]):
+        row = wide[index]
+        mean = math.fsum(row.ravel()) / row.size
+        variance = math.fsum((v - mean) ** 2 for v in row.ravel()) / row.size
+        result[index] = (row - mean) / math.sqrt(variance + epsilon)
+    result = result if scale is None else result * scale
+    return result if bias is None else result + bias

@@ -41,7 +41,7 @@ class Artifact:
         It is written beside and renamed.  BundleError when `path` exists and is no bundle, or its folder is missing.
         """
         path = Path(path)
-        _check_place(path)
+        check_place(path)
         made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
         try:
             made.chmod(0o755)
@@ -59,7 +59,8 @@ class Artifact:
         return manifest
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: Path) -> None:
+    """Return when a bundle can be put at `path`; BundleError when what is there is no bundle, or has no folder."""
     if not path.absolute().parent.is_dir():
         raise BundleError(f"cannot write {path}: there is no folder {path.absolute().parent}")
     if path.is_symlink() or (path.exists() and not (path / MANIFEST_NAME).is_file()):

@@ -9,6 +9,7 @@ import typer
 
 from graphopt.cli.options import AsJson
 from graphopt.cli.progress import step
+from graphopt.cli.source import read_either
 
 
 def diff(
@@ -27,10 +28,9 @@ def diff(
       graphopt diff model.onnx model.optimized.onnx
       graphopt diff old.bundle new.bundle --json
     """
-    from graphopt.frontend import read_onnx
     from graphopt.report import show
     from graphopt.report.difference import describe_difference
 
     with step("comparing"):
-        report = describe_difference(read_onnx(before), read_onnx(after))
+        report = describe_difference(read_either(before)[0], read_either(after)[0])
     show(report, as_json=as_json)

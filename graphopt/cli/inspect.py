@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphopt.cli.options import AsJson, EitherPath
 from graphopt.cli.progress import step
+from graphopt.cli.source import read_either
 
 
 def inspect_path(path: EitherPath, as_json: AsJson = False) -> None:
@@ -17,10 +18,13 @@ def inspect_path(path: EitherPath, as_json: AsJson = False) -> None:
       graphopt inspect model.onnx
       graphopt inspect model.bundle --json
     """
-    from graphopt.frontend import read_onnx
-    from graphopt.report import show
+    from graphopt.report import Report, show
+    from graphopt.report.bundle import describe_bundle
     from graphopt.report.model import describe_model
 
     with step(f"reading {path}"):
-        report = describe_model(read_onnx(path))
+        graph, manifest = read_either(path)
+        report = describe_model(graph)
+        if manifest is not None:
+            report = Report((*describe_bundle(manifest), *report.sections))
     show(report, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphopt.ir.attribute import Attribute, AttributeKind
 from graphopt.ir.constant import Constant, Deferred, Dense, Fill, Mapped, size_of
-from graphopt.ir.dim import Dim, Expr, floor_divide, product, symbol
+from graphopt.ir.dim import Dim, Expr, floor_divide, function, product, symbol
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import OpaqueType, OptionalType, SequenceType, Shape, TensorType, Type
 
@@ -37,6 +37,7 @@ __all__ = [
     "Use",
     "Value",
     "floor_divide",
+    "function",
     "product",
     "size_of",
     "symbol",

@@ -1,9 +1,9 @@
 """Dimensions: an int, or an integer expression of named symbols in a canonical form.
 
-`Dim = int | Expr`.  An expression is a polynomial with integer coefficients whose atoms are symbols and floor
-divisions; arithmetic on it folds to `int` when nothing symbolic is left, so `N + 1 - N` *is* `1`.  Two
-expressions that are equal as polynomials compare equal; others may still be equal (`(2*N)//2` is simplified,
-`min(N, 5)` stays opaque), so inequality proves nothing.
+`Dim = int | Expr`.  An expression is a polynomial with integer coefficients whose atoms are symbols, floor
+divisions and functions such as `max`; arithmetic on it folds to `int` when nothing symbolic is left, so `N + 1 - N`
+*is* `1`.  Two expressions that are equal as polynomials compare equal; others may still be equal (`(2*N)//2` is
+simplified, `min(N, 5)` is not), so inequality proves nothing.
 
 A symbol whose name starts with `?` is anonymous: the model said only that the dimension exists.
 """
@@ -11,7 +11,7 @@ A symbol whose name starts with `?` is anonymous: the model said only that the d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -37,7 +37,18 @@ class Quotient:
         return f"floor(({self.numerator})/({self.denominator}))"
 
 
-Atom: TypeAlias = Symbol | Quotient
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of dims that has no closed form: `max`, `min`, `broadcast`, … (see `FUNCTIONS`)."""
+
+    name: str
+    arguments: tuple[Dim, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.arguments))})"
+
+
+Atom: TypeAlias = Symbol | Quotient | Function
 Monomial: TypeAlias = tuple[Atom, ...]
 
 
@@ -61,7 +72,7 @@ class Expr:
         return hash(self._text)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Expr) and other._text == self._text
+        return self is other or (isinstance(other, Expr) and other._text == self._text and other.terms == self.terms)
 
     def __add__(self, other: Dim) -> Dim:
         return _normal([*self.terms, *_terms(other)])
@@ -132,12 +143,45 @@ def floor_divide(a: Dim, b: Dim) -> Dim:
     return Expr((((Quotient(_expr(a), _expr(b)),), 1),))
 
 
+def function(name: str, *arguments: Dim) -> Dim:
+    """The function of `FUNCTIONS` applied to dims; a number when all of them are."""
+    if all(isinstance(argument, int) for argument in arguments):
+        return FUNCTIONS[name](*(argument for argument in arguments if isinstance(argument, int)))
+    return Expr((((Function(name, arguments),), 1),))
+
+
 def product(dims: Iterable[Dim]) -> Dim:
     """The product of all dims; 1 for none."""
     total: Dim = 1
     for dim in dims:
         total = total * dim
     return total
+
+
+def _broadcast(*sizes: int) -> int:
+    return next((size for size in sizes if size != 1), 1)
+
+
+def _sliced(size: int, start: int, end: int, step: int) -> int:
+    open_end = None if step < 0 and end <= -(2**31 - 1) else end  # ONNX's way to say "past the very beginning"
+    return len(range(*slice(start, open_end, step).indices(size)))
+
+
+def _places(places: int, stride: int, room: int) -> int:
+    return places - 1 if (places - 1) * stride >= room else places
+
+
+FUNCTIONS: dict[str, Callable[..., int]] = {
+    "max": max,
+    "min": min,
+    "broadcast": _broadcast,
+    "slice": _sliced,
+    "places": _places,
+    "scale": lambda size, numerator, denominator: math.floor(size * (numerator / denominator)),
+}
+"""Functions of dims: `broadcast` is the one that is not 1; `slice(size, start, end, step)` counts elements;
+`places(n, stride, room)` drops a last window that starts past the room; `scale(size, a, b)` is floor(size * (a/b)),
+computed as Resize does."""
 
 
 def _cancel(monomial: Monomial, m: int, divisor: Monomial, n: int) -> tuple[Monomial, int] | None:
@@ -185,10 +229,15 @@ def _show(terms: tuple[tuple[Monomial, int], ...]) -> str:
 def _atom_symbols(atom: Atom) -> frozenset[str]:
     if isinstance(atom, Symbol):
         return frozenset({atom.name})
+    if isinstance(atom, Function):
+        return frozenset().union(*(dim.symbols for dim in atom.arguments if isinstance(dim, Expr)))
     return atom.numerator.symbols | atom.denominator.symbols
 
 
 def _atom_value(atom: Atom, values: Mapping[str, int]) -> int:
     if isinstance(atom, Symbol):
         return values[atom.name]
+    if isinstance(atom, Function):
+        numbers = (dim if isinstance(dim, int) else dim.evaluate(values) for dim in atom.arguments)
+        return FUNCTIONS[atom.name](*numbers)
     return atom.numerator.evaluate(values) // atom.denominator.evaluate(values)

@@ -57,13 +57,14 @@ class _MergeNodes(Rule):
         graph = rewriter.graph
         if holds_graphs(node):
             return None
-        twin = self.first.setdefault(self._key(graph, node), node)
+        key = self._key(graph, node)
+        twin = self.first.setdefault(key, node)
         if twin is node:
             return None
         if not is_deterministic(graph, node):
             return Declined(f"{node.qualified_op} gives another result each time, or is not known")
         if any(a is None and b is not None for a, b in self._paired(graph, twin, node)):
-            self.first[self._key(graph, node)] = node  # this one gives more, so that later ones may use it
+            self.first[key] = node  # this one gives more, so that later ones may use it
             return Declined("the earlier one leaves an output out that this one gives")
         for kept, doubled in self._paired(graph, twin, node):
             if kept is not None and doubled is not None:
@@ -71,12 +72,16 @@ class _MergeNodes(Rule):
         return None
 
     def _key(self, graph: Graph, node: Node) -> Hashable:
-        operands = [None if value is None else id(value) for value in graph.inputs_of(node)]
-        facts = facts_of(node.op, node.domain)
-        if facts is not None and facts.commutative and len(operands) == 2:
-            operands.sort(key=lambda item: item or 0)
-        attributes = tuple((name, self.contents.attribute(node.attributes[name])) for name in sorted(node.attributes))
-        return (node.op, node.domain, node.overload, tuple(operands), attributes)
+        """What tells the node from others; its attributes are read only where another has the same operands."""
+        operands = _operands(graph, node)
+        alone = self.first.setdefault(operands, node)
+        if alone is node:
+            return operands
+        self.first.setdefault((operands, self._attributes(alone)), alone)
+        return (operands, self._attributes(node))
+
+    def _attributes(self, node: Node) -> Hashable:
+        return tuple((name, self.contents.attribute(node.attributes[name])) for name in sorted(node.attributes))
 
     @staticmethod
     def _paired(graph: Graph, twin: Node, node: Node) -> list[tuple[Value | None, Value | None]]:
@@ -97,6 +102,14 @@ class MergeCommonSubexpressions(Pass):
             rewriter.attempt(constants, node)
             if node is not rewriter.graph.sink:
                 rewriter.attempt(nodes, node)
+
+
+def _operands(graph: Graph, node: Node) -> Hashable:
+    operands = [None if value is None else id(value) for value in graph.inputs_of(node)]
+    facts = facts_of(node.op, node.domain)
+    if facts is not None and facts.commutative and len(operands) == 2:
+        operands.sort(key=lambda item: item or 0)
+    return (node.op, node.domain, node.overload, tuple(operands))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,15 @@ import numpy as np
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 
-FAMILIES: tuple[str, ...] = ("elementwise", "matmul")
+FAMILIES: tuple[str, ...] = (
+    "matmul",
+    "convolution",
+    "elementwise",
+    "copy",
+    "reduction",
+    "softmax",
+    "normalization",
+)
 """Modules of this package, in order of preference where two serve one operator."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+from numba.core import cgutils
 
 WIDTH = 16
 """Lanes of a vector: one AVX-512 register of float32, two of AVX2."""
@@ -304,3 +305,45 @@ def each_lane(name: str, *arguments: Lanes) -> Lanes:
         scalars = [builder.extract_element(argument.value, index) for argument in arguments]
         result = builder.insert_element(result, builder.call(function, scalars), index)
     return Lanes(builder, result, first.dtype)
+
+
+class Cell:
+    """A vector that code in a loop may replace: LLVM keeps it in a register."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._builder, self._dtype = lanes.builder, lanes.dtype
+        self._place = cgutils.alloca_once(lanes.builder, lanes.value.type)
+        self.set(lanes)
+
+    def get(self) -> Lanes:
+        """What it holds now."""
+        return Lanes(self._builder, self._builder.load(self._place), self._dtype)
+
+    def set(self, lanes: Lanes) -> None:
+        """Hold this from here on."""
+        self._builder.store(lanes.value, self._place)
+
+
+def constant(builder: Any, number: float, dtype: str) -> Lanes:
+    """The same number in every lane."""
+    return Lanes(builder, None, dtype).const(number)
+
+
+def splat(builder: Any, scalar: Any, dtype: str) -> Lanes:
+    """A scalar of LLVM in every lane."""
+    zero = ir.Constant(ir.IntType(32), 0)
+    first = builder.insert_element(ir.Constant(vector_type(dtype), ir.Undefined), scalar, zero)
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    return Lanes(builder, builder.shuffle_vector(first, first, mask), dtype)
+
+
+def folded(lanes: Lanes, combine: Callable[[Lanes, Lanes], Lanes]) -> Lanes:
+    """All lanes combined, pair by pair; the result stands in every lane."""
+    distance = WIDTH // 2
+    while distance:
+        order = [(lane + distance) % WIDTH for lane in range(WIDTH)]
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), order)
+        turned = lanes.builder.shuffle_vector(lanes.value, lanes.value, mask)
+        lanes = combine(lanes, Lanes(lanes.builder, turned, lanes.dtype))
+        distance //= 2
+    return lanes

@@ -1,0 +1,109 @@
+"""`infer_types`: one walk over a graph, types and known elements side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from graphopt.errors import ModelError
+from graphopt.infer.control import infer_control
+from graphopt.infer.elements import constant_elements, known_elements
+from graphopt.infer.join import complete
+from graphopt.infer.length import is_long, short
+from graphopt.infer.onnx_rule import infer_by_onnx
+from graphopt.ir.graph import Graph, Node, Value
+from graphopt.ir.types import TensorType, Type
+from graphopt.ops.call import plain_attributes
+from graphopt.ops.table import Inference, shape_rule_of
+
+_SOME_TENSOR = TensorType(None)  # a value nothing is known of; a None among the types means an operand left out
+
+
+def infer_types(graph: Graph) -> None:
+    """Give every value of the graph, and of its subgraphs, its type, in place.
+
+    Inputs and constants keep theirs.  A declared type of an inner value stands only where nothing can be inferred.
+    ModelError, naming the node, when an application breaks its operator's specification or a declared element type
+    is another than the inferred one.
+    """
+    infer_elements(graph)
+
+
+def infer_elements(graph: Graph) -> dict[Value, np.ndarray]:
+    """As `infer_types`; gives the known elements of values: numbers, or object arrays of `Dim`."""
+    walk = Walk("")
+    walk.run(graph)
+    return walk.elements
+
+
+class Walk:
+    """One walk over a graph; `prefix` keeps the anonymous dimensions of a subgraph apart from those around it."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.elements: dict[Value, np.ndarray] = {}
+
+    def run(self, graph: Graph) -> None:
+        """Infer all values of the graph; types and elements of inputs and captures must be set."""
+        try:
+            nodes = graph.sorted_nodes()
+        except ValueError as error:
+            raise ModelError(str(error)) from error
+        for value in graph.values():
+            if value.constant is not None:
+                found = constant_elements(value.constant)
+                if found is not None:
+                    self.elements[value] = found
+        for node in nodes:
+            self._infer(graph, node)
+
+    def _infer(self, graph: Graph, node: Node) -> None:
+        inputs, outputs = graph.inputs_of(node), graph.outputs_of(node)
+        first = next((value.name for value in outputs if value is not None), node.name)
+        call = Inference(
+            node.op,
+            node.domain,
+            graph.opsets.get(node.domain, 1),
+            plain_attributes(node.attributes),
+            tuple(None if value is None else value.type or _SOME_TENSOR for value in inputs),
+            tuple(None if value is None else self.elements.get(value) for value in inputs),
+            len(outputs),
+            self.prefix + first,
+        )
+        try:
+            types, elements = self._types(graph, node, call)
+        except (ModelError, onnx.shape_inference.InferenceError) as error:
+            raise ModelError(f"node {node.name or first!r}: {_sentence(error)}") from error
+        for value, type, known in zip(outputs, types, elements, strict=True):
+            if value is None:
+                continue
+            _check_dtype(node, value, type)
+            value.type = complete(short(type), value.type)
+            if known is not None and not is_long(known):
+                self.elements[value] = known
+
+    def _types(
+        self, graph: Graph, node: Node, call: Inference
+    ) -> tuple[tuple[Type | None, ...], tuple[np.ndarray | None, ...]]:
+        if any(True for _ in graph.subgraphs_of(node)):
+            types = infer_control(graph, node, call, self.elements, Walk)
+            return types, (None,) * call.outputs
+        rule = shape_rule_of(call.op, call.domain)
+        types = infer_by_onnx(call, node, graph.opsets) if rule is None else rule(call)
+        types = (*types, *(None,) * (call.outputs - len(types)))[: call.outputs]
+        return types, known_elements(call, types)
+
+
+def _check_dtype(node: Node, value: Value, type: Type | None) -> None:
+    declared = value.type
+    if not (isinstance(type, TensorType) and isinstance(declared, TensorType)):
+        return
+    if type.dtype is not None and declared.dtype is not None and type.dtype is not declared.dtype:
+        raise ModelError(
+            f"node {node.name or value.name!r}: {node.op} gives {type.dtype}, "
+            f"but {value.name!r} is declared {declared.dtype}"
+        )
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,33 @@
+"""`infer_call`: the types of one application, quickly; what inference and binding share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphopt.ir.types import Type
+from graphopt.ops.table import Inference, shape_rule_of
+
+
+def infer_call(
+    op: str,
+    domain: str,
+    version: int,
+    attributes: Mapping[str, Any],
+    types: Sequence[Type | None],
+    values: Sequence[np.ndarray | None] = (),
+    outputs: int = 1,
+    name: str = "",
+) -> tuple[Type | None, ...] | None:
+    """The types of an application's outputs, by our shape rule; None when the operator has no rule of ours.
+
+    `attributes` are plain values as in `Call`; `types` hold None for an operand left out; `values` what is known
+    of their elements.  With numbers for all dims, and values where the operator's shape depends on them, the
+    result is all numbers.  ModelError when the application breaks its operator's specification.
+    """
+    rule = shape_rule_of(op, domain)
+    if rule is None:
+        return None
+    return rule(Inference(op, domain, version, attributes, tuple(types), tuple(values), outputs, name))

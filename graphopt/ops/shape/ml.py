@@ -1,0 +1,102 @@
+"""Classic machine learning: the operators of ai.onnx.ml."""
+
+from __future__ import annotations
+
+from graphopt.ir.dim import Dim
+from graphopt.ir.dtype import DType
+from graphopt.ir.types import Shape, TensorType
+from graphopt.ops.shape.operand import Result, dtype_of, shape_of, unknown
+from graphopt.ops.table import Inference, shape_rule
+
+_ML = "ai.onnx.ml"
+
+
+@shape_rule("TreeEnsemble", domain=_ML)
+def tree_ensemble(call: Inference) -> Result:
+    """[rows, n_targets], in the element type of the data."""
+    return (TensorType(dtype_of(call, 0), (_rows(call), call.attributes.get("n_targets", unknown(call, 1)))),)
+
+
+@shape_rule("TreeEnsembleRegressor", domain=_ML)
+def tree_ensemble_regressor(call: Inference) -> Result:
+    """[rows, n_targets] in float32."""
+    return (TensorType(DType.FLOAT32, (_rows(call), call.attributes.get("n_targets", 1))),)
+
+
+@shape_rule("LinearRegressor", "SVMRegressor", domain=_ML)
+def regressor(call: Inference) -> Result:
+    """[rows, targets] in float32."""
+    targets = call.attributes.get("targets", 1) if call.op == "LinearRegressor" else 1
+    return (TensorType(DType.FLOAT32, (_rows(call), targets)),)
+
+
+@shape_rule("TreeEnsembleClassifier", "LinearClassifier", "SVMClassifier", domain=_ML)
+def classifier(call: Inference) -> Result:
+    """A label for each row, and its scores: one column for each class."""
+    attributes = call.attributes
+    names = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
+    labels = next((attributes[name] for name in names if attributes.get(name)), None)
+    texts = bool(attributes.get("classlabels_strings"))
+    columns: Dim = unknown(call, 1, 1) if labels is None or call.op == "SVMClassifier" else len(labels)
+    rows = _rows(call)
+    label = TensorType(DType.STRING if texts else DType.INT64, (rows,))
+    return (label, TensorType(DType.FLOAT32, (rows, columns)))[: call.outputs]
+
+
+@shape_rule("Normalizer", "Scaler", domain=_ML)
+def to_float(call: Inference) -> Result:
+    """The data's shape in float32."""
+    return (TensorType(DType.FLOAT32, shape_of(call, 0)),)
+
+
+@shape_rule("Binarizer", "Imputer", domain=_ML)
+def same(call: Inference) -> Result:
+    """The data's type."""
+    return (call.types[0],)
+
+
+@shape_rule("ArrayFeatureExtractor", domain=_ML)
+def array_feature_extractor(call: Inference) -> Result:
+    """The last axis has the columns that the second operand names."""
+    data, places = shape_of(call, 0), shape_of(call, 1)
+    if data is None or places is None:
+        return (TensorType(dtype_of(call, 0)),)
+    count: Dim = 1
+    for dim in places:
+        count = count * dim
+    lead: Shape = data[:-1] if len(data) > 1 else (1,)
+    return (TensorType(dtype_of(call, 0), (*lead, count)),)
+
+
+@shape_rule("FeatureVectorizer", domain=_ML)
+def feature_vectorizer(call: Inference) -> Result:
+    """The columns of all operands beside each other, in float32."""
+    total = sum(call.attributes.get("inputdimensions", ()))
+    return (TensorType(DType.FLOAT32, (_rows(call), total or unknown(call, 1))),)
+
+
+@shape_rule("LabelEncoder", domain=_ML)
+def label_encoder(call: Inference) -> Result:
+    """The data's shape, in the element type of the values."""
+    dtypes = {"values_strings": DType.STRING, "values_int64s": DType.INT64, "values_floats": DType.FLOAT32}
+    dtype = next((dtype for name, dtype in dtypes.items() if name in call.attributes), None)
+    if dtype is None and "values_tensor" in call.attributes:
+        dtype = DType.of(call.attributes["values_tensor"].dtype)
+    if dtype is None:  # version 1: text to numbers, numbers to text
+        dtype = DType.INT64 if dtype_of(call, 0) is DType.STRING else DType.STRING
+    return (TensorType(dtype, shape_of(call, 0)),)
+
+
+@shape_rule("OneHotEncoder", domain=_ML)
+def one_hot_encoder(call: Inference) -> Result:
+    """The data's shape with the categories as a last axis, in float32."""
+    shape = shape_of(call, 0)
+    count = len(call.attributes.get("cats_int64s", ()) or call.attributes.get("cats_strings", ()))
+    return (TensorType(DType.FLOAT32, None if shape is None else (*shape, count)),)
+
+
+def _rows(call: Inference) -> Dim:
+    shape = shape_of(call, 0)
+    if shape is None:
+        return unknown(call, 0)
+    return shape[0] if len(shape) > 1 else 1

@@ -1,0 +1,138 @@
+"""What a bundle says of itself: the signed record of what it was made from, how, and with which evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from graphopt.errors import BundleError
+from graphopt.report.content import Cell, Column, Entry, Facts, Format, Section, Table
+
+if TYPE_CHECKING:
+    from graphopt.bundle import Manifest
+
+Kind = TypeVar("Kind")
+
+
+def describe_bundle(manifest: Manifest) -> tuple[Section, ...]:
+    """Everything that the manifest records, as facts and tables.
+
+    BundleError where it lacks what graphopt records: its form was checked, but a stranger may have written it.
+    """
+    build = manifest.predicate
+    programs = _get(build, "program", dict[str, Any])
+    return (
+        _facts(manifest, build),
+        _evidence(_get(build, "evidence", dict[str, Any])),
+        _rewrites(_get(build, "rewrites", list[Any])),
+        _calls(programs),
+        _in_python(programs),
+        _tools(_get(build, "tools", dict[str, Any])),
+        _files(manifest),
+    )
+
+
+def _get(record: Mapping[str, Any], key: str, kind: type[Kind]) -> Kind:
+    value = record.get(key)
+    plain = getattr(kind, "__origin__", kind)
+    if not isinstance(value, plain):
+        raise BundleError(f"the manifest's record has no {key!r} such as graphopt writes; another tool made it")
+    return cast("Kind", value)
+
+
+def _facts(manifest: Manifest, build: Mapping[str, Any]) -> Facts:
+    options = _get(build, "options", dict[str, Any])
+    source = _get(build, "source", dict[str, Any])
+    signature = manifest.signature
+    return Facts(
+        "bundle",
+        "Bundle",
+        (
+            Entry("digest", "digest", manifest.digest.hex()),
+            Entry("signed", "signed", signature is not None),
+            Entry("signing_key", "by the key", None if signature is None else signature.key),
+            Entry("source", "made from", _get(source, "sha256", str)),
+            Entry("level", "level", _get(options, "level", str)),
+            Entry("skipped", "passes left out", _listed(options.get("skip")) or None),
+            Entry("targets", "targets", _listed(build.get("targets"))),
+            Entry("bytes", "size", sum(record.size for record in manifest.files), Format.BYTES),
+        ),
+    )
+
+
+def _listed(names: object) -> str:
+    return ", ".join(map(str, names)) if isinstance(names, list | tuple) else ""  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _evidence(evidence: Mapping[str, Any]) -> Facts:
+    worst = evidence.get("worst_difference")
+    sizes: dict[str, Any] = evidence.get("sizes") or {}
+    return Facts(
+        "evidence",
+        "Checked against the reference",
+        (
+            Entry("checked", "checked", bool(evidence.get("checked"))),
+            Entry("reason", "why not", str(evidence.get("reason") or "") or None),
+            Entry("worst_difference", "worst difference", None if worst is None else _number(worst), Format.ERROR),
+            Entry("seeds", "seeds of the inputs", _listed(evidence.get("seeds"))),
+            Entry("sizes", "open dimensions", ", ".join(f"{k}={v}" for k, v in sizes.items())),
+        ),
+    )
+
+
+def _number(text: object) -> float:
+    try:
+        return float(str(text))
+    except ValueError:
+        raise BundleError(f"the manifest's worst difference is no number: {text!r}") from None
+
+
+def _rewrites(rewrites: list[Any]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (_get(entry, "name", str), entry.get("exactness"), _get(entry, "count", int)) for entry in rewrites
+    ]
+    columns = (Column("name", "rewrite"), Column("exactness", "exactness"), Column("count", "applied", Format.COUNT))
+    return Table("rewrites", "Rewrites", columns, tuple(rows))
+
+
+def _calls(programs: Mapping[str, Any]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for target, counts in programs.items():
+        steps, native, alias = (_get(counts, key, int) for key in ("steps", "native", "alias"))
+        rows.append((target, steps, native, alias, steps - native - alias))
+    columns = (
+        Column("target", "target"),
+        Column("steps", "calls", Format.COUNT),
+        Column("native", "native", Format.COUNT),
+        Column("alias", "nothing to do", Format.COUNT),
+        Column("not_native", "not native", Format.COUNT),
+    )
+    return Table("calls_by_target", "Calls", columns, tuple(rows))
+
+
+def _in_python(programs: Mapping[str, Any]) -> Table:
+    targets: dict[tuple[str, int, str], list[str]] = {}
+    for target, counts in programs.items():
+        reference = counts.get("reference") or ()
+        for operator, count in _get(counts, "meanings", dict[str, int]).items():
+            by = "onnx.reference" if operator in reference else "numpy"
+            targets.setdefault((operator, count, by), []).append(target)
+    rows = tuple((*call, "all" if len(names) == len(programs) else ", ".join(names)) for call, names in targets.items())
+    columns = (
+        Column("operator", "operator"),
+        Column("count", "calls", Format.COUNT),
+        Column("by", "computed by"),
+        Column("targets", "targets"),
+    )
+    return Table("not_native", "Calls that are not native", columns, rows)
+
+
+def _tools(tools: Mapping[str, Any]) -> Table:
+    rows = tuple((name, str(version)) for name, version in tools.items())
+    return Table("tools", "Made with", (Column("name", "package"), Column("version", "version")), rows)
+
+
+def _files(manifest: Manifest) -> Table:
+    rows = tuple((record.name, record.size, record.sha256) for record in manifest.files)
+    columns = (Column("name", "file"), Column("bytes", "size", Format.BYTES), Column("sha256", "SHA-256"))
+    return Table("files", "Files", columns, rows)
