@@ -17,6 +17,10 @@ FAMILIES: tuple[str, ...] = (
     "elementwise",
     "copy",
     "reduction",
+    "softmax",
+    "normalization",
+    "pooling",
+    "gather",
 )
 """Modules of this package, in order of preference where two serve one operator."""
 
