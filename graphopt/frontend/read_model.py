@@ -14,6 +14,7 @@ from graphopt.frontend.external import Folder
 from graphopt.frontend.functions import choose_functions
 from graphopt.frontend.read_graph import GraphReader
 from graphopt.frontend.schema import OLDEST_OPSET, newest_opset
+from graphopt.frontend.text import check_text
 from graphopt.ir.graph import Graph
 
 _CONSTANTS_ARE_LISTED_BEFORE = 4  # IR version 4 made a listed initializer one that the caller may override
@@ -53,6 +54,7 @@ def _parse(path: Path) -> ModelProto:
 
 
 def _read(model: ModelProto, folder: Folder | None) -> Graph:
+    check_text(model)
     if not model.HasField("graph") or model.ir_version < 1:
         raise ModelError("not an ONNX model: it has no graph or no IR version")
     if model.ir_version > onnx.IR_VERSION:
