@@ -227,3 +227,33 @@ REDUCE: dict[str, Callable[[list[Any], np.dtype], Any]] = {
     "ReduceMin": lambda v, d: _extreme(v, _smaller, _limit(d, True)),
 }
 """By operator: of the values that become one, and their dtype."""
+
+
+def softmax(x: np.ndarray, axis: int, logarithm: bool = False) -> np.ndarray:
+    """Softmax (or its logarithm) along an axis, in float64, rounded once."""
+    result = np.empty_like(x)
+    lines = np.moveaxis(x, axis, -1)
+    written = np.moveaxis(result, axis, -1)
+    for index in np.ndindex(*lines.shape[:-1]):
+        line = [float(v) for v in lines[index]]
+        largest = max((v for v in line if v == v), default=math.nan)
+        powers = [math.nan if math.isnan(v - largest) else math.exp(v - largest) for v in line]
+        total = math.fsum(powers)
+        logs = [v - largest - math.log(total) for v in line] if logarithm else []
+        written[index] = logs if logarithm else [p / total for p in powers]
+    return result
+
+
+def normalize(
+    x: np.ndarray, axis: int, scale: np.ndarray | None, bias: np.ndarray | None, epsilon: float
+) -> np.ndarray:
+    """Zero mean and unit variance over the axes from `axis` on, then scale and bias; in float64."""
+    wide = x.astype(np.float64)
+    result = np.empty_like(wide)
+    for index in np.ndindex(*x.shape[:axis]):
+        row = wide[index]
+        mean = math.fsum(row.ravel()) / row.size
+        variance = math.fsum((v - mean) ** 2 for v in row.ravel()) / row.size
+        result[index] = (row - mean) / math.sqrt(variance + epsilon)
+    result = result if scale is None else result * scale
+    return result if bias is None else result + bias

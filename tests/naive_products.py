@@ -76,3 +76,36 @@ def convolution(
             total += float(residual[(n, o, *place)])
         result[(n, o, *place)] = clip(total, low, high)
     return result
+
+
+def transposed_convolution(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    output_padding: Sequence[int],
+    group: int = 1,
+) -> np.ndarray:
+    """ONNX ConvTranspose: x [n, c, ...], w [c, o / group, ...]; every input element adds its weights to the output."""
+    rank = x.ndim - 2
+    kernel = w.shape[2:]
+    extent = [
+        strides[d] * (x.shape[2 + d] - 1) + output_padding[d] + (kernel[d] - 1) * dilations[d] + 1
+        - pads[d] - pads[rank + d]
+        for d in range(rank)
+    ]  # fmt: skip
+    result = np.zeros((x.shape[0], w.shape[1] * group, *extent), np.float64)
+    per_group = x.shape[1] // group
+    for n, c, *place in np.ndindex(*x.shape):
+        for o in range(w.shape[1]):
+            for tap in itertools.product(*(range(size) for size in kernel)):
+                at = [place[d] * strides[d] - pads[d] + tap[d] * dilations[d] for d in range(rank)]
+                if all(0 <= at[d] < extent[d] for d in range(rank)):
+                    value = float(x[(n, c, *place)]) * float(w[(c, o, *tap)])
+                    result[(n, c // per_group * w.shape[1] + o, *at)] += value
+    if bias is not None:
+        result += bias.reshape(1, -1, *[1] * rank)
+    return result.astype(x.dtype)

@@ -1,6 +1,46 @@
-"""The oracle: what a graph means, and whether two of them mean the same."""
+"""The oracle: what a graph means, and whether two of them mean the same.
+
+The runtime uses `run_call` alone and must not load networkx: all else is imported when first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from graphopt.check.call import run_call
-from graphopt.check.interpret import interpret
 
-__all__ = ["interpret", "run_call"]
+if TYPE_CHECKING:
+    from graphopt.check.adversarial import adversarial_feeds, special_values
+    from graphopt.check.comparison import Difference, compare
+    from graphopt.check.differential import CheckReport, Oracle, OutputCheck, check_application, check_model
+    from graphopt.check.interpreter import interpret
+    from graphopt.check.rounding import allowances
+
+__all__ = [
+    "CheckReport",
+    "Difference",
+    "Oracle",
+    "OutputCheck",
+    "adversarial_feeds",
+    "allowances",
+    "check_application",
+    "check_model",
+    "compare",
+    "interpret",
+    "run_call",
+    "special_values",
+]
+
+_MODULES = {
+    "adversarial": ("adversarial_feeds", "special_values"),
+    "comparison": ("Difference", "compare"),
+    "differential": ("CheckReport", "Oracle", "OutputCheck", "check_application", "check_model"),
+    "interpreter": ("interpret",),
+    "rounding": ("allowances",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = next((module for module, names in _MODULES.items() if name in names), None)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"graphopt.check.{module}"), name)

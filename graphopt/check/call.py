@@ -20,7 +20,7 @@ def run_call(call: Call) -> tuple[Any, ...]:
 
     control = control_of(call.op, call.domain)
     if control is not None:
-        return control(call, {}, {})
+        return control(call, {}, {}, run_call)
     function = meaning_of(call.op, call.domain)
     if function is None:
         from graphopt.check.reference import reference_call  # on demand: it imports onnx

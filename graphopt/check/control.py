@@ -15,8 +15,9 @@ from graphopt.ops.table import Call
 if TYPE_CHECKING:
     from graphopt.ir.graph import Graph
 
-Control: TypeAlias = Callable[[Call, Mapping[str, Any], Mapping[str, int]], "tuple[Any, ...]"]
-"""(call, captured values by name, opsets of the outer graph) → outputs."""
+Run: TypeAlias = Callable[[Call], "tuple[Any, ...]"]
+Control: TypeAlias = Callable[[Call, Mapping[str, Any], Mapping[str, int], Run], "tuple[Any, ...]"]
+"""(call, captured values by name, opsets of the outer graph, what runs the operators inside) → outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +36,24 @@ def control_of(op: str, domain: str = "") -> Control | None:
 
 
 def _run(
-    call: Call, name: str, inputs: Sequence[Any], captured: Mapping[str, Any], opsets: Mapping[str, int]
+    call: Call, name: str, inputs: Sequence[Any], captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run
 ) -> list[Any]:
     graph: Graph | Body = call.attributes[name]
     if len(inputs) < len(graph.inputs):
         raise ModelError(f"{call.op}: {name} takes {len(graph.inputs)} inputs and is given {len(inputs)}")
     if isinstance(graph, Body):
         return graph.run(inputs[: len(graph.inputs)])
-    from graphopt.check.interpret import evaluate  # on demand: it stands on this module
+    from graphopt.check.interpreter import evaluate  # on demand: it stands on this module
 
-    return evaluate(graph, dict(zip(graph.inputs, inputs, strict=False)), captured, opsets)
+    return evaluate(graph, dict(zip(graph.inputs, inputs, strict=False)), captured, opsets, disturb=run)
 
 
-def _if(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+def _if(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run) -> tuple[Any, ...]:
     branch = "then_branch" if np.asarray(call.inputs[0]).reshape(-1)[0] else "else_branch"
-    return tuple(_run(call, branch, (), captured, opsets))
+    return tuple(_run(call, branch, (), captured, opsets, run))
 
 
-def _loop(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+def _loop(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run) -> tuple[Any, ...]:
     body: Graph | Body = call.attributes["body"]
     limit = None if call.input(0) is None else int(np.asarray(call.input(0)).reshape(-1)[0])
     going = True if call.input(1) is None else bool(np.asarray(call.input(1)).reshape(-1)[0])
@@ -61,7 +62,7 @@ def _loop(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) ->
     turn = 0
     while going and (limit is None or turn < limit):
         given = [np.array(turn, np.int64), np.array(going), *state]
-        results = _run(call, "body", given, captured, opsets)
+        results = _run(call, "body", given, captured, opsets, run)
         going = bool(np.asarray(results[0]).reshape(-1)[0])
         state = results[1 : 1 + len(state)]
         rows.append(results[1 + len(state) :])
@@ -87,14 +88,14 @@ def _stack(rows: Sequence[Any], body: Graph | Body, slot: int, axis: int = 0) ->
     return np.zeros(shape, declared.dtype.numpy)
 
 
-def _scan(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+def _scan(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run) -> tuple[Any, ...]:
     if call.version < 9:
-        return _scan_8(call, captured, opsets)
-    return _scan_9(call, call.inputs, captured, opsets)
+        return _scan_8(call, captured, opsets, run)
+    return _scan_9(call, call.inputs, captured, opsets, run)
 
 
 def _scan_9(
-    call: Call, inputs: Sequence[Any], captured: Mapping[str, Any], opsets: Mapping[str, int]
+    call: Call, inputs: Sequence[Any], captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run
 ) -> tuple[Any, ...]:
     body: Graph | Body = call.attributes["body"]
     scanned = int(call.attributes["num_scan_inputs"])
@@ -112,7 +113,7 @@ def _scan_9(
     rows: list[list[Any]] = []
     for turn in range(len(sequences[0])):
         given = [*state, *(np.asarray(s[turn]) for s in sequences)]
-        results = _run(call, "body", given, captured, opsets)
+        results = _run(call, "body", given, captured, opsets, run)
         state = results[:states]
         rows.append(results[states:])
     scans: list[Any] = []
@@ -125,7 +126,7 @@ def _scan_9(
     return (*state, *scans)
 
 
-def _scan_8(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+def _scan_8(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run) -> tuple[Any, ...]:
     """Opset 8: a batch axis first, the scanned axis second, and (optionally) the length of each batch entry."""
     lengths, inputs = call.inputs[0], call.inputs[1:]
     attributes = {**call.attributes, "scan_input_directions": call.attributes.get("directions")}
@@ -136,7 +137,7 @@ def _scan_8(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) 
     for b in range(len(inputs[0])):
         end = None if lengths is None else int(lengths[b])
         given = [value[b] if i < states else value[b][:end] for i, value in enumerate(inputs)]
-        batch.append(_scan_9(one, given, captured, opsets))
+        batch.append(_scan_9(one, given, captured, opsets, run))
     longest = inputs[-1].shape[1]
     columns = [[_padded(row[i], longest) if i >= states else row[i] for row in batch] for i in range(len(batch[0]))]
     return tuple(np.stack(column) for column in columns)
@@ -146,16 +147,16 @@ def _padded(array: np.ndarray, length: int) -> np.ndarray:
     return np.pad(array, [(0, length - len(array)), *[(0, 0)] * (array.ndim - 1)])
 
 
-def _sequence_map(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
+def _sequence_map(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run) -> tuple[Any, ...]:
     rows: list[list[Any]] = []
     for turn in range(len(call.inputs[0])):
         given = [value[turn] if isinstance(value, list) else value for value in call.inputs]
-        rows.append(_run(call, "body", given, captured, opsets))
+        rows.append(_run(call, "body", given, captured, opsets, run))
     return tuple([row[i] for row in rows] for i in range(call.outputs))
 
 
-def _elementwise(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int]) -> tuple[Any, ...]:
-    return tuple(_run(call, "body", call.inputs, captured, opsets))
+def _elementwise(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run) -> tuple[Any, ...]:
+    return tuple(_run(call, "body", call.inputs, captured, opsets, run))
 
 
 _CONTROLS: dict[tuple[str, str], Control] = {

@@ -10,10 +10,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from graphopt.cli.anchor import anchor
+from graphopt.cli.bench import bench
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
 from graphopt.cli.inspect import inspect_path
+from graphopt.cli.revoke import revoke
+from graphopt.cli.run import run
+from graphopt.cli.sign import sign
+from graphopt.cli.verify import verify
 from graphopt.version import __version__
 
 app = typer.Typer(
@@ -44,7 +50,20 @@ def about(
     """
 
 
-for name, command in {"compile": compile_model, "inspect": inspect_path, "diff": diff}.items():
+COMMANDS = {
+    "compile": compile_model,
+    "run": run,
+    "inspect": inspect_path,
+    "diff": diff,
+    "bench": bench,
+    "sign": sign,
+    "anchor": anchor,
+    "verify": verify,
+    "revoke": revoke,
+}
+"""By name, in the order in which `--help` lists them."""
+
+for name, command in COMMANDS.items():
     app.command(name)(sentences_for_errors()(command))
 
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from graphopt.bundle.open import open_bundle as load
     from graphopt.compiler.compile_model import compile_model as compile
-    from graphopt.compiler.optimize_model import optimize_graph
+    from graphopt.compiler.optimize_model import optimize_graph, prepare_for_lowering
     from graphopt.compiler.optimize_model import optimize_model as optimize
 
-__all__ = ["compile", "load", "optimize", "optimize_graph"]
+__all__ = ["compile", "load", "optimize", "optimize_graph", "prepare_for_lowering"]
 
 _HOMES = {
     "compile": ("graphopt.compiler.compile_model", "compile_model"),
     "optimize": ("graphopt.compiler.optimize_model", "optimize_model"),
     "optimize_graph": ("graphopt.compiler.optimize_model", "optimize_graph"),
+    "prepare_for_lowering": ("graphopt.compiler.optimize_model", "prepare_for_lowering"),
     "load": ("graphopt.bundle.open", "open_bundle"),
 }
 

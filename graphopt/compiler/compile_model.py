@@ -16,9 +16,11 @@ from graphopt.bundle.artifact import MODEL, PROGRAM, WEIGHTS, Artifact, Content,
 from graphopt.bundle.open import choose_target
 from graphopt.compiler.evidence import gather
 from graphopt.compiler.native import NativeCode, build_native
+from graphopt.compiler.optimize_model import optimize_graph
 from graphopt.compiler.report import CompileReport, Evidence, StepCounts
 from graphopt.errors import CompileError
 from graphopt.frontend import read_onnx, write_onnx
+from graphopt.infer import infer_types
 from graphopt.ir.graph import Graph
 from graphopt.lower import WeightStore, lower
 from graphopt.program import Image, encode
@@ -63,7 +65,11 @@ def compile_model(
     with clock("read"):
         graph = read_onnx(model)
         source = source_digest(model)
-    nodes_before = _count(graph)
+    reference = graph.copy() if check else None
+    with clock("optimize"):
+        infer_types(graph)
+        rewrites = optimize_graph(graph, level=level, skip=skip)
+        infer_types(graph)
     with clock("write"):
         optimised = write_onnx(graph).SerializeToString(deterministic=True)
     with clock("lower"):
@@ -75,15 +81,15 @@ def compile_model(
     weights = Weights(image.weights, store.block())
     evidence = Evidence(checked=False, reason="switched off")
     kernels = Kernels(native[target].library)
-    if check:
+    if reference is not None:
         with clock("check"):
-            evidence = gather(graph, program, weights, kernels)
+            evidence = gather(reference, program, weights, kernels)
     counts = {name: StepCounts.of(image.programs[index]) for name, index in image.targets.items()}
     build: dict[str, Any] = {
         "source": source,
         "options": {"level": level, "skip": sorted(skip), "check": check},
         "targets": sorted(image.targets),
-        "rewrites": [],
+        "rewrites": [{"name": name, "count": count} for name, count in rewrites.counts.items()],
         "tools": _tools(native),
         "program": {name: asdict(count) for name, count in sorted(counts.items())},
         "evidence": asdict(evidence) | {"worst_difference": _exact(evidence.worst_difference)},
@@ -94,9 +100,9 @@ def compile_model(
             files[library_name(name, linked=code.linked)] = code.content
     artifact = Artifact(files, _plain(build))
     report = CompileReport(
-        nodes_before=nodes_before,
-        nodes_after=_count(graph),
-        rewrites=(),
+        nodes_before=rewrites.nodes_before,
+        nodes_after=rewrites.nodes_after,
+        rewrites=tuple(rewrites.counts.items()),
         counts=counts,
         target=target,
         evidence=evidence,
@@ -144,10 +150,6 @@ class _Clock:
         start = time.perf_counter()
         yield
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
-
-
-def _count(graph: Graph) -> int:
-    return sum(1 + sum(_count(inner) for inner in graph.subgraphs_of(node)) for node in graph.nodes())
 
 
 def _tools(native: dict[str, NativeCode]) -> dict[str, str]:

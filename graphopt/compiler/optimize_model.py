@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from graphopt.errors import GraphoptError
 from graphopt.frontend import read_onnx, write_onnx
 from graphopt.ir import Graph
-from graphopt.passes.pipeline import check_order, known_names, optimization_passes
-from graphopt.rewrite import Exactness, RewriteReport, Watcher, run_passes
+from graphopt.passes.pipeline import check_order, known_names, lowering_passes, optimization_passes
+from graphopt.rewrite import Exactness, Pass, RewriteReport, Watcher, run_passes
 
 if TYPE_CHECKING:
     import onnx
@@ -50,9 +50,24 @@ def optimize_graph(
     `watcher` sees every application before it happens and may refuse it.
     """
     options: dict[str, Any] = {} if fold_budget is None else {"fold_budget": fold_budget}
-    passes = optimization_passes(keep_quantized=keep_quantized, **options)
-    check_order(passes)
+    return _run(graph, optimization_passes(keep_quantized=keep_quantized, **options), level, skip, watcher)
+
+
+def prepare_for_lowering(
+    graph: Graph, *, level: str | Exactness = "reassociate", skip: Sequence[str] = (), watcher: Watcher | None = None
+) -> RewriteReport:
+    """What the lowering pipeline did to an optimised graph, in place: what comes out is for the kernels.
+
+    Afterwards the graph holds operators of the compiler's own domain `ai.graphopt`.  Arguments as for `optimize_graph`.
+    """
+    return _run(graph, lowering_passes(), level, skip, watcher)
+
+
+def _run(
+    graph: Graph, passes: Sequence[Pass], level: str | Exactness, skip: Sequence[str], watcher: Watcher | None
+) -> RewriteReport:
     unknown = [name for name in skip if name not in known_names()]
     if unknown:
         raise GraphoptError(f"there is no pass {unknown[0]!r} to skip; there are {', '.join(sorted(known_names()))}")
+    check_order(passes)
     return run_passes(graph, passes, level=Exactness.parse(level), skip=skip, watcher=watcher)

@@ -10,22 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphopt.errors import CompileError
+from graphopt.ir.dtype import DType
 from graphopt.ir.graph import Graph, Node, Value
 from graphopt.ir.types import TensorType
+from graphopt.lower.select import Choice, Operand, Site, choose
 from graphopt.lower.weights import WeightStore
 from graphopt.ops.call import plain_attributes
+from graphopt.ops.table import shape_rule_of
 from graphopt.program import KernelCall, Output, Program, Step, StepKind, Subprogram, ValueInfo
 
 ALIASES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
 """Operators whose output is the bytes of their first input under another shape."""
 
 
-def lower(graph: Graph, store: WeightStore, target: str) -> Program:
+def lower(graph: Graph, store: WeightStore, target: str, *, native: bool = True) -> Program:
     """The program of a graph for one target; its constants go to `store`.
 
-    CompileError for a graph that cannot be put in order.
+    Without `native` every operator runs its meaning.  CompileError for a graph that cannot be put in order.
     """
-    return _Lowering(graph, store, target, dict(graph.opsets)).run()
+    return _Lowering(graph, store, target, dict(graph.opsets), native).run()
 
 
 @dataclass(slots=True)
@@ -34,9 +37,14 @@ class _Lowering:
     store: WeightStore
     target: str
     opsets: dict[str, int]
+    native: bool
     values: list[ValueInfo] = field(default_factory=list[ValueInfo])
     numbers: dict[Value, int] = field(default_factory=dict["Value", int])
+    shapes: dict[Value, int] = field(default_factory=dict["Value", int])
+    """Constants of which only the shape is kept."""
+    packed: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
     steps: list[Step] = field(default_factory=list[Step])
+    absorbed: set[Node] = field(default_factory=set["Node"])
 
     def run(self) -> Program:
         inputs = tuple(self.number(value) for value in self.graph.inputs)
@@ -46,8 +54,10 @@ class _Lowering:
             nodes = self.graph.sorted_nodes()
         except ValueError as error:
             raise CompileError(str(error)) from error
+        choices = self._choices(nodes)
         for node in nodes:
-            self.steps.append(self._step(node))
+            if node not in self.absorbed:
+                self.steps.append(self._step(node, choices.get(node)))
         outputs = tuple(
             Output(name, self.number(value))
             for name, value in zip(self.graph.output_names, self.graph.outputs, strict=True)
@@ -72,41 +82,111 @@ class _Lowering:
             self.values.append(ValueInfo(value.name, value.type, weight))
         return found
 
-    def _numbers(self, values: Sequence[Value | None]) -> tuple[int | None, ...]:
-        return tuple(None if value is None else self.number(value) for value in values)
+    def _shape_of(self, value: Value) -> int:
+        """A number for a constant whose elements no step reads under this name."""
+        if value in self.numbers:
+            return self.numbers[value]
+        found = self.shapes.get(value)
+        if found is None:
+            found = self.shapes[value] = len(self.values)
+            self.values.append(ValueInfo(value.name, value.type, None))
+        return found
 
-    def _step(self, node: Node) -> Step:
-        inputs, outputs = self.graph.inputs_of(node), self.graph.outputs_of(node)
-        subgraphs = {
-            name: attribute.value for name, attribute in node.attributes.items() if isinstance(attribute.value, Graph)
-        }
-        attributes = plain_attributes({k: a for k, a in node.attributes.items() if k not in subgraphs})
-        kind = StepKind.MEANING
-        kernel: KernelCall | None = None
-        if subgraphs:
-            kind = StepKind.CONTROL
-        elif self._is_alias(node, inputs, outputs):
-            kind = StepKind.ALIAS
-        return Step(
-            kind=kind,
-            op=node.op,
-            domain="" if node.domain == "ai.onnx" else node.domain,
-            attributes=attributes,
-            inputs=self._numbers(inputs),
-            outputs=self._numbers(outputs),
-            name=node.name or ", ".join(node.source),
-            kernel=kernel,
-            subprograms=tuple(self._subprogram(node, name, graph) for name, graph in sorted(subgraphs.items())),
+    def _operand(self, operand: Operand | None) -> int | None:
+        if operand is None:
+            return None
+        if operand.packed is None:
+            assert operand.value is not None
+            return self.number(operand.value)
+        dtype = DType.of(operand.packed.dtype)
+        weight = self.store.add_array(operand.packed, dtype)
+        found = self.packed.get((weight, operand.name))
+        if found is None:
+            found = self.packed[weight, operand.name] = len(self.values)
+            self.values.append(ValueInfo(operand.name, TensorType(dtype, operand.packed.shape), weight))
+        return found
+
+    def _choices(self, nodes: Sequence[Node]) -> dict[Node, Choice]:
+        """The kernels, chosen from the first operator to the last: what one absorbs, no other gets."""
+        choices: dict[Node, Choice] = {}
+        if not self.native:
+            return choices
+        for node in nodes:
+            if node in self.absorbed or self._is_alias(node) or shape_rule_of(node.op, node.domain) is None:
+                continue  # without a shape rule a kernel's output has no place before it runs
+            choice = choose(self._site(node))
+            if choice is not None:
+                choices[node] = choice
+                self.absorbed.update(choice.absorbed)
+        return self._late(nodes, choices)
+
+    def _late(self, nodes: Sequence[Node], choices: dict[Node, Choice]) -> dict[Node, Choice]:
+        """A kernel that absorbs a later operator stands where that one stood: other operands are there by then."""
+        moved: dict[Node, Choice] = {}
+        for node in nodes:
+            choice = choices.get(node)
+            if choice is None:
+                continue
+            if choice.absorbed:
+                last = choice.absorbed[-1]
+                self.absorbed.discard(last)
+                self.absorbed.add(node)
+                self._head[last] = node
+                moved[last] = choice
+            else:
+                moved[node] = choice
+        return moved
+
+    _head: dict[Node, Node] = field(default_factory=dict["Node", "Node"])
+    """The last operator of a fused group → its first."""
+
+    def _site(self, node: Node) -> Site:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        version = self.opsets.get(domain, self.opsets.get("ai.onnx", 1) if not domain else 1)
+        attributes = {k: a for k, a in node.attributes.items() if not isinstance(a.value, Graph)}
+        return Site(
+            self.graph,
+            node,
+            version,
+            plain_attributes(attributes),
+            self.graph.inputs_of(node),
+            self.graph.outputs_of(node),
+            self.target,
         )
 
-    def _is_alias(self, node: Node, inputs: Sequence[Value | None], outputs: Sequence[Value | None]) -> bool:
+    def _step(self, last: Node, choice: Choice | None) -> Step:
+        """The step of an operator, or of a fused group that ends with it."""
+        node = self._head.get(last, last)
+        site = self._site(node)
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        outputs = tuple(None if v is None else self.number(v) for v in self.graph.outputs_of(last))
+        name = node.name or ", ".join(node.source)
+        if choice is not None:
+            kernel = KernelCall(
+                choice.family, choice.specs, choice.attributes, tuple(self._operand(o) for o in choice.inputs)
+            )
+            read = {operand.value for operand in choice.inputs if operand is not None}
+            inputs = tuple(
+                None if v is None else self.number(v) if v.constant is None or v in read else self._shape_of(v)
+                for v in site.inputs
+            )
+            absorbed = tuple(member.op for member in choice.absorbed)
+            return Step(StepKind.KERNEL, node.op, domain, site.attributes, inputs, outputs, name, kernel, (), absorbed)
+        subgraphs = {name: a.value for name, a in node.attributes.items() if isinstance(a.value, Graph)}
+        kind = StepKind.CONTROL if subgraphs else StepKind.ALIAS if self._is_alias(node) else StepKind.MEANING
+        inputs = tuple(None if v is None else self.number(v) for v in site.inputs)
+        nested = tuple(self._subprogram(node, name, graph) for name, graph in sorted(subgraphs.items()))
+        return Step(kind, node.op, domain, site.attributes, inputs, outputs, name, None, nested)
+
+    def _is_alias(self, node: Node) -> bool:
+        inputs = self.graph.inputs_of(node)
         if node.op not in ALIASES or node.domain not in ("", "ai.onnx") or not inputs or inputs[0] is None:
             return False
         given = inputs[0].type
-        return isinstance(given, TensorType) and given.dtype is not None and len(outputs) == 1
+        return isinstance(given, TensorType) and given.dtype is not None
 
     def _subprogram(self, node: Node, name: str, graph: Any) -> Subprogram:
-        inner = _Lowering(graph, self.store, self.target, {**self.opsets, **graph.opsets})
-        program = inner.run()
+        opsets = {**self.opsets, **graph.opsets}
+        program = _Lowering(graph, self.store, self.target, opsets, self.native).run()
         outside = self.graph.captures_of(node)
         return Subprogram(name, program, tuple(self.number(outside[value.name]) for value in graph.captures))

@@ -9,10 +9,12 @@ from graphopt.passes.canonicalize import Canonicalize
 from graphopt.passes.eliminate_dead_nodes import EliminateDeadNodes
 from graphopt.passes.fold_constants import DEFAULT_BUDGET, FoldConstants
 from graphopt.passes.fuse_conv_batchnorm import FuseConvBatchNorm
+from graphopt.passes.fuse_elementwise import FuseElementwise
 from graphopt.passes.fuse_matmul_add import FuseMatMulAddPass
 from graphopt.passes.merge_common_subexpressions import MergeCommonSubexpressions
 from graphopt.passes.merge_consecutive import MergeConsecutive
 from graphopt.passes.remove_identities import RemoveIdentities
+from graphopt.passes.split_batchnorm import SplitBatchNormalization
 from graphopt.rewrite.run import Pass
 
 
@@ -33,6 +35,15 @@ def optimization_passes(*, fold_budget: int = DEFAULT_BUDGET, keep_quantized: bo
     ]
 
 
+def lowering_passes() -> list[Pass]:
+    """The passes of `compile` after those of `optimize`: what comes out is for the kernels, not for other tools."""
+    return [
+        SplitBatchNormalization(),  # a scale and a shift can join their neighbours, a normalisation cannot
+        FuseElementwise(),  # last of all, because no rule looks into the operators it makes
+        EliminateDeadNodes(),  # constants that moved into bodies
+    ]
+
+
 def check_order(passes: Sequence[Pass]) -> None:
     """GraphoptError when a pass stands before one that it must follow, where the pipeline has that one."""
     names = [step.name for step in passes]
@@ -44,4 +55,4 @@ def check_order(passes: Sequence[Pass]) -> None:
 
 def known_names() -> frozenset[str]:
     """The names of all passes, for `skip`."""
-    return frozenset(step.name for step in optimization_passes())
+    return frozenset(step.name for step in (*optimization_passes(), *lowering_passes()))

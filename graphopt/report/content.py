@@ -22,6 +22,7 @@ class Format(Enum):
     RATIO = "ratio"
     PERCENT = "fraction of one"
     ERROR = "error"
+    TIME = "seconds since the epoch"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from graphopt.report.content import Cell, Format
 
 
@@ -24,6 +26,8 @@ def worded(value: Cell, form: Format) -> str:
             return f"{100 * value:.2f} %"
         case Format.ERROR:
             return "0" if value == 0 else f"{value:.1e}"
+        case Format.TIME:
+            return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         case Format.COUNT | Format.NUMBER | Format.TEXT:
             return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 

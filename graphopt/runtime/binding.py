@@ -20,7 +20,6 @@ from graphopt.runtime.plan import (
     ARENA,
     EXTERNAL,
     LITERALS,
-    WEIGHTS,
     Action,
     Bound,
     Evaluate,
@@ -196,6 +195,8 @@ class _Walk:
     def _kernel(self, index: int, step: Step, derived: Derived) -> None:
         assert step.kernel is not None
         inputs = [None if value is None else self._operand(value) for value in step.kernel.inputs]
+        for slot in step.kernel.attributes.get("packed", ()):
+            inputs[slot] = self._under_its_own_shape(inputs[slot], step.inputs[slot])
         outputs: list[Operand] = []
         for value, (dtype, shape) in zip(step.outputs, derived.types, strict=True):
             if value is None:
@@ -219,6 +220,13 @@ class _Walk:
     def _operand(self, value: int) -> Operand:
         tensor = self._placed(value)
         return Operand(tensor.dtype, tensor.shape, Ref(tensor.buffer or 0, tensor.offset), tensor.known)
+
+    def _under_its_own_shape(self, packed: Operand | None, value: int | None) -> Operand:
+        """A packed constant as binders see it: at its address, with the shape that the operator knows."""
+        logical = self.bound(value)
+        if packed is None or not isinstance(logical, Tensor):
+            raise ValueError("a packed operand has no shape")
+        return Operand(packed.dtype, logical.shape, packed.ref)
 
     def _scratch(self, index: int, nbytes: int) -> Ref:
         self.lifetimes.append(Lifetime(nbytes, index, index))
@@ -330,7 +338,7 @@ class _Walk:
         for value in seen:
             bound = self.bound(value)
             if isinstance(bound, Tensor) and (bound.buffer is not None or bound.known is not None):
-                if bound.buffer == WEIGHTS or (value in self.outside and value in self.external_of):
-                    continue
+                if self.program.values[value].weight is not None or value in self.external_of:
+                    continue  # the frame has it already
                 placed.append((value, bound))
         return tuple(placed)

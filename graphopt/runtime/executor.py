@@ -13,7 +13,7 @@ import numpy as np
 from graphopt.check.call import run_call
 from graphopt.errors import GraphoptError, InputError
 from graphopt.ops.table import Call
-from graphopt.program import Program, StepKind
+from graphopt.program import Program
 from graphopt.runtime.binding import bind
 from graphopt.runtime.context import Context, make_context
 from graphopt.runtime.control import run_control
@@ -41,11 +41,9 @@ class Executor:
             if step.subprograms
         }
         self._template: list[Any] = [None] * len(program.values)
-        read = {value for step in program.steps if step.kind is not StepKind.KERNEL for value in step.reads()}
-        for value in (*sorted(read), *(output.value for output in program.outputs)):
-            weight = program.values[value].weight
-            if weight is not None:
-                self._template[value] = weights.array(weight)
+        for value, info in enumerate(program.values):
+            if info.weight is not None:
+                self._template[value] = weights.array(info.weight)
 
     def set_threads(self, threads: int) -> None:
         """Let later runs use that many threads."""

@@ -29,8 +29,8 @@ class Port:
 def conform(ports: Sequence[Port], feeds: Mapping[str, Any]) -> list[Any]:
     """The inputs in order, as native C-contiguous arrays, None for one that is left out and has a default.
 
-    Lists and scalars are taken as numpy takes them.  InputError for a missing or unknown name, another dtype, another
-    rank, a dimension other than the declared one, or one symbol with two sizes.
+    Lists and scalars are taken as numpy takes them, one number in brackets as a scalar.  InputError for a missing or
+    unknown name, another dtype, another rank, a dimension other than the declared one, or one symbol with two sizes.
     """
     names = {port.name for port in ports}
     for name in feeds:
@@ -55,6 +55,8 @@ def _array(port: Port, feeds: Mapping[str, Any]) -> Any:
         raise InputError(f"input {port.name!r}: expected {port.type}, got no array ({error})") from None
     array = _of_dtype(port, port.type.dtype, array)
     shape = port.type.shape
+    if shape == () and array.size == 1:
+        array = array.reshape(())  # one number in brackets is still one number
     if shape is not None and len(shape) != array.ndim:
         raise InputError(
             f"input {port.name!r}: expected rank {len(shape)} ({port.type}), got rank {array.ndim} with shape"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-
+from graphopt.compiler.native import build_native
+from graphopt.infer import infer_types
 from graphopt.ir import DType, Graph, TensorType, Value
 from graphopt.ir.dim import Dim
 from graphopt.lower import WeightStore, lower
-from graphopt.program import Image, Program, decode, encode
+from graphopt.program import Image, decode, encode
 from graphopt.runtime import Compiled
 from graphopt.runtime.native import Kernels
 from graphopt.runtime.weights import Weights
+from graphopt_kernels.targets import host_targets
 
 OPSET = {"": 17}
 
@@ -28,20 +26,13 @@ def graph_of(**inputs: tuple[Dim, ...] | TensorType) -> tuple[Graph, tuple[Value
     return graph, tuple(made)
 
 
-def compiled_of(graph: Graph) -> Compiled:
-    """The graph ready to run, by way of the program's file."""
+def compiled_of(graph: Graph, *, native: bool) -> Compiled:
+    """The graph ready to run, by way of the program's file: by kernels where there are some, or by meanings alone."""
+    infer_types(graph)
     store = WeightStore()
-    program = lower(graph, store, "x86-64-v3")
-    image = Image(tuple(store.table), (program,), {"x86-64-v3": 0}, store.nbytes)
+    target = host_targets()[0]
+    program = lower(graph, store, target, native=native)
+    image = Image(tuple(store.table), (program,), {target: 0}, store.nbytes)
     read = decode(encode(image))
-    return Compiled(read.programs[0], Weights(read.weights, store.block()), Kernels(None), None, 1, lambda path: None)
-
-
-def program_of(graph: Graph) -> Program:
-    """The graph's program."""
-    return lower(graph, WeightStore(), "x86-64-v3")
-
-
-def run(graph: Graph, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The graph's outputs by name."""
-    return compiled_of(graph)(feeds)
+    kernels = Kernels(build_native(read.programs[0], target).library)
+    return Compiled(read.programs[0], Weights(read.weights, store.block()), kernels, None, 1, lambda path: None)

@@ -1,5 +1,6 @@
 """Plans, parts and results: whatever path a value takes, it arrives, and what a caller gets is the caller's."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,14 +8,16 @@ import pytest
 
 from graphopt.errors import GraphoptError
 from graphopt.ir import Dense, DType, Graph, TensorType, symbol
+from graphopt.runtime import Compiled
 from graphopt.runtime.pool import PlanTable
-from tests.runtime.models import compiled_of, graph_of, run
+from tests.runtime.models import graph_of
 
 N = symbol("N")
+Build = Callable[[Graph], Compiled]
 INT = TensorType(DType.INT64, (2,))
 
 
-def test_outputs_share_no_memory_with_inputs_constants_or_each_other():
+def test_outputs_share_no_memory_with_inputs_constants_or_each_other(build: Build):
     graph, (x,) = graph_of(x=(N, 2))
     (same,) = graph.add_node("Identity", [x])
     constant = graph.add_constant(Dense.of(np.ones(2, "float32")))
@@ -22,7 +25,7 @@ def test_outputs_share_no_memory_with_inputs_constants_or_each_other():
     for value, name in ((x, "x"), (same, "same"), (constant, "c"), (sum_, "sum"), (sum_, "again")):
         graph.add_output(value, name)
     given = np.zeros((3, 2), "float32")
-    model = compiled_of(graph)
+    model = build(graph)
     for _ in range(2):
         found = model({"x": given})
         arrays = [given, *found.values()]
@@ -34,23 +37,23 @@ def test_outputs_share_no_memory_with_inputs_constants_or_each_other():
     assert model({"x": given})["c"].tolist() == [1, 1]
 
 
-def test_a_shape_that_the_data_decides_is_followed():
+def test_a_shape_that_the_data_decides_is_followed(build: Build):
     graph, (x,) = graph_of(x=(N,))
     (where,) = graph.add_node("NonZero", [x])
     (doubled,) = graph.add_node("Add", [where, where])
     graph.add_output(doubled, "y")
-    model = compiled_of(graph)
+    model = build(graph)
     assert model({"x": np.array([0, 5, 0, 7], "float32")})["y"].tolist() == [[2, 6]]
     assert model({"x": np.array([0, 5, 0, 0], "float32")})["y"].tolist() == [[2]]
     assert model({"x": np.zeros(4, "float32")})["y"].shape == (1, 0)
 
 
-def test_a_shape_that_an_input_holds_is_followed():
+def test_a_shape_that_an_input_holds_is_followed(build: Build):
     graph, (x, shape) = graph_of(x=(N,), shape=INT)
     (y,) = graph.add_node("Reshape", [x, shape])
     (z,) = graph.add_node("Neg", [y])
     graph.add_output(z, "z")
-    model = compiled_of(graph)
+    model = build(graph)
     x6 = np.arange(6, dtype="float32")
     for wanted in ([2, 3], [3, 2], [-1, 1], [2, 3]):
         found = model({"x": x6, "shape": np.array(wanted)})["z"]
@@ -66,19 +69,19 @@ def branch(name: str, op: str, shared: str = "x") -> Graph:
     return inner
 
 
-def test_the_branch_that_the_condition_names_runs_with_what_it_captures():
+def test_the_branch_that_the_condition_names_runs_with_what_it_captures(build: Build):
     graph, (x, c) = graph_of(x=(N,), c=TensorType(DType.BOOL, ()))
     (y,) = graph.add_node(
         "If", [c], 1, {"then_branch": branch("then", "Neg"), "else_branch": branch("else", "Abs")}, captures={"x": x}
     )
     graph.add_output(graph.add_node("Add", [y, x])[0], "y")
-    model = compiled_of(graph)
+    model = build(graph)
     given = np.array([-1, 2], "float32")
     assert model({"x": given, "c": np.array(True)})["y"].tolist() == [0, 0]
     assert model({"x": given, "c": np.array(False)})["y"].tolist() == [0, 4]
 
 
-def test_a_loop_carries_state_and_stacks_what_it_scans():
+def test_a_loop_carries_state_and_stacks_what_it_scans(build: Build):
     body = Graph("body", {"": 17})
     body.add_input("i", TensorType(DType.INT64, ()))
     going = body.add_input("going", TensorType(DType.BOOL, ()))
@@ -91,18 +94,18 @@ def test_a_loop_carries_state_and_stacks_what_it_scans():
     final, rows = graph.add_node("Loop", [times, None, x], 2, {"body": body}, captures={"step": x})
     graph.add_output(final, "final")
     graph.add_output(rows, "rows")
-    found = run(graph, {"x": np.array([1, 2], "float32"), "times": np.array(3)})
+    found = build(graph)({"x": np.array([1, 2], "float32"), "times": np.array(3)})
     assert found["final"].tolist() == [4, 8]
     assert found["rows"].tolist() == [[2, 4], [3, 6], [4, 8]]
 
 
-def test_several_threads_may_call_at_once():
+def test_several_threads_may_call_at_once(build: Build):
     graph, (x,) = graph_of(x=(N, 4))
     value = x
     for op in ("Neg", "Abs", "Sqrt", "Neg"):
         (value,) = graph.add_node(op, [value])
     graph.add_output(value, "y")
-    model = compiled_of(graph)
+    model = build(graph)
 
     def call(seed: int) -> bool:
         given = np.random.default_rng(seed).random((seed % 5 + 1, 4), "float32")

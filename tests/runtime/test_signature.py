@@ -1,22 +1,25 @@
 """A request that does not fit is refused with what was expected and what came; one that fits is taken as it comes."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from graphopt.errors import InputError
-from graphopt.ir import DType, TensorType, symbol
+from graphopt.ir import DType, Graph, TensorType, symbol
 from graphopt.runtime import Compiled
-from tests.runtime.models import compiled_of, graph_of
+from tests.runtime.models import graph_of
 
 N = symbol("N")
+Build = Callable[[Graph], Compiled]
 
 
 @pytest.fixture(scope="module")
-def adder() -> Compiled:
+def adder(build: Build) -> Compiled:
     graph, (a, b) = graph_of(a=(N, 3), b=(N, 3))
     (y,) = graph.add_node("Add", [a, b])
     graph.add_output(y, "sum")
-    return compiled_of(graph)
+    return build(graph)
 
 
 def ones(*shape: int, dtype: str = "float32") -> np.ndarray:
@@ -61,31 +64,31 @@ def test_no_rows_are_rows(adder: Compiled):
     assert adder({"a": ones(0, 3), "b": ones(0, 3)})["sum"].shape == (0, 3)
 
 
-def test_scalars_and_numbers_fit_rank_zero():
+def test_scalars_and_numbers_fit_rank_zero(build: Build):
     graph, (x,) = graph_of(x=())
     graph.add_output(graph.add_node("Neg", [x])[0], "y")
-    model = compiled_of(graph)
+    model = build(graph)
     assert model({"x": np.float32(2)})["y"] == -2
     assert model({"x": np.array(2, "float32")})["y"].shape == ()
 
 
-def test_strings_come_as_text_bytes_or_objects():
+def test_strings_come_as_text_bytes_or_objects(build: Build):
     graph, (x,) = graph_of(x=TensorType(DType.STRING, (symbol("n"),)))
     graph.add_output(graph.add_node("Identity", [x])[0], "y")
-    model = compiled_of(graph)
+    model = build(graph)
     for given in (np.array(["a", "ü"]), np.array(["a", "ü"], object), np.array([b"a", "ü".encode()], object)):
         assert model({"x": given})["y"].tolist() == ["a", "ü"]
     with pytest.raises(InputError, match="expected strings"):
         model({"x": ones(2)})
 
 
-def test_an_overridable_initializer_may_be_left_out_or_given():
+def test_an_overridable_initializer_may_be_left_out_or_given(build: Build):
     graph, (x,) = graph_of(x=(2,))
     from graphopt.ir import Dense
 
     scale = graph.add_input("scale", TensorType(DType.FLOAT32, (2,)), Dense.of(np.array([10, 20], "float32")))
     graph.add_output(graph.add_node("Mul", [x, scale])[0], "y")
-    model = compiled_of(graph)
+    model = build(graph)
     assert model({"x": ones(2)})["y"].tolist() == [10, 20]
     assert model({"x": ones(2), "scale": ones(2)})["y"].tolist() == [1, 1]
     assert [port.optional for port in model.inputs] == [False, True]

@@ -29,7 +29,7 @@ def select(
         return None
     if op == "Pad" and attributes.get("mode", "constant") not in ("constant", b"constant"):
         return None
-    return (_spec(dtype.itemsize),)
+    return (copy_spec(dtype.itemsize),)
 
 
 def bind(
@@ -47,7 +47,8 @@ def _dtype_moved(op: str, dtypes: Sequence[np.dtype | None], attributes: Mapping
     return dtypes[0] if dtypes else None
 
 
-def _spec(size: int) -> KernelSpec:
+def copy_spec(size: int) -> KernelSpec:
+    """The copy of elements of that many bytes."""
     return KernelSpec.of("copy", size=size)
 
 
@@ -73,7 +74,7 @@ def launch_of(move: Move, size: int) -> Launch:
     work = 1
     for length in move.sizes:
         work *= length
-    return Launch(_spec(size).symbol, tuple(fields), work)
+    return Launch(copy_spec(size).symbol, tuple(fields), work)
 
 
 def _moved(ref: Ref, nbytes: int) -> Ref:

@@ -13,9 +13,12 @@ from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 
 FAMILIES: tuple[str, ...] = (
     "matmul",
+    "convolution",
     "elementwise",
     "copy",
     "reduction",
+    "softmax",
+    "normalization",
 )
 """Modules of this package, in order of preference where two serve one operator."""
 

@@ -61,6 +61,8 @@ int_at = loader(np.int64)
 """`int_at(block, field)`: an integer field or address of an argument block."""
 float_at = loader(np.float64)
 """`float_at(block, field)`: a field that `abi.float_field` wrote."""
+set_float = storer(np.float64)
+"""`set_float(row, index, value)`: write one float64 of a row."""
 set_int = storer(np.int64)
 """`set_int(row, index, value)`: write one int64 of a row."""
 

@@ -16,6 +16,7 @@ from graphopt.check.control import control_of
 from graphopt.errors import GraphoptError, InputError, ModelError
 from graphopt.ir.types import TensorType
 from graphopt.ops.call import call_of, elements
+from graphopt.ops.table import Call
 
 if TYPE_CHECKING:
     from graphopt.ir.graph import Graph, Node, Value
@@ -53,10 +54,12 @@ def evaluate(
     captured: Mapping[str, Any],
     opsets: Mapping[str, int],
     watch: Callable[[Node, tuple[Any, ...]], None] | None = None,
+    disturb: Callable[[Call], tuple[Any, ...]] | None = None,
 ) -> list[Any]:
     """The outputs of a graph, in order, for bound inputs and captured values by name.
 
-    `opsets` serve a subgraph that imports none of its own; `watch` sees each node's outputs as they are made.
+    `opsets` serve a subgraph that imports none of its own; `watch` sees each node's outputs as they are made;
+    `disturb` runs the operators instead of `run_call` (those inside subgraphs too).
     """
     opsets = {**opsets, **graph.opsets}
     state: dict[Value, Any] = dict(bound)
@@ -75,7 +78,8 @@ def evaluate(
         slots = graph.inputs_of(node)
         inside = graph.captures_of(node)
         made = graph.outputs_of(node)
-        results = _apply(node, [read(v) for v in slots], {k: read(v) for k, v in inside.items()}, len(made), opsets)
+        call = call_of(node, [read(v) for v in slots], len(made), opsets)
+        results = _apply(node, call, {k: read(v) for k, v in inside.items()}, opsets, disturb or run_call)
         if watch is not None:
             watch(node, results)
         for value, result in zip(made, results, strict=False):
@@ -90,17 +94,20 @@ def evaluate(
 
 
 def _apply(
-    node: Node, inputs: list[Any], captured: Mapping[str, Any], outputs: int, opsets: Mapping[str, int]
+    node: Node,
+    call: Call,
+    captured: Mapping[str, Any],
+    opsets: Mapping[str, int],
+    run: Callable[[Call], tuple[Any, ...]],
 ) -> tuple[Any, ...]:
-    call = call_of(node, inputs, outputs, opsets)
     control = control_of(node.op, node.domain)
     try:
-        results = run_call(call) if control is None else control(call, captured, opsets)
+        results = run(call) if control is None else control(call, captured, opsets, run)
     except GraphoptError as error:
         where = node.name or (node.source[0] if node.source else "")
         raise ModelError(f"at {node.qualified_op}{f' {where!r}' if where else ''}: {error}") from error
-    if len(results) < outputs:
-        raise ModelError(f"{node.qualified_op} gave {len(results)} of {outputs} outputs")
+    if len(results) < call.outputs:
+        raise ModelError(f"{node.qualified_op} gave {len(results)} of {call.outputs} outputs")
     return results
 
 

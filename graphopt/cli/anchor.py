@@ -1,0 +1,56 @@
+"""`graphopt anchor`: put the approval of a signed bundle on record."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from graphopt.cli.options import AsJson, BundlePath
+from graphopt.cli.progress import step
+
+
+def anchor(
+    bundle: BundlePath,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="NAME", help="Make it the next version of this model.", show_default=False),
+    ] = None,
+    days: Annotated[
+        float | None,
+        typer.Option(
+            "--days", min=0.0, help="How long the approval lasts; for ever when left out.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the approval of a signed bundle on record, on the embedded chain.
+
+    The first use founds a federation whose one member is the owner of this machine's keys. The embedded chain is
+    one operator's ledger without consensus: it shows that a bundle was altered, not approved or revoked, but not
+    that its own operator was honest. With --model, the bundle supersedes the version of that model before it.
+
+    \b
+    Examples:
+      graphopt anchor model.bundle
+      graphopt anchor model.bundle --model digits --days 90
+    """
+    import time
+
+    from graphopt.report import Entry, Facts, Format, Report, show
+    from graphopt_governance import actions
+
+    expires = 0 if days is None else int(time.time() + days * 86400)
+    with step(f"anchoring {bundle}"):
+        anchored = actions.anchor(bundle, model, expires=expires)
+    facts = (
+        Entry("digest", "digest", anchored.digest),
+        Entry("block", "block", anchored.block, Format.COUNT),
+        Entry("time", "block time", anchored.block_time, Format.TIME),
+        Entry("version", "version of its model", anchored.version, Format.COUNT),
+        Entry("already", "was there before", anchored.already),
+        Entry("chain", "chain", str(anchored.chain)),
+        Entry("contract", "contract", anchored.contract),
+        Entry("ledger", "ledger", "embedded, one operator's, without consensus"),
+    )
+    show(Report((Facts("", "Anchored", facts),)), as_json=as_json)
