@@ -21,7 +21,7 @@ from onnx import ModelProto
 
 import graphopt
 from bench.corpus import NAMES, MissingModelError, feeds, load, path
-from bench.corpus.floor import difference, floor_of, run
+from bench.corpus.floor import difference, floor_of, run, tolerance
 from graphopt.frontend import read_onnx, write_onnx
 
 Size = Literal["small", "typical"]
@@ -73,7 +73,10 @@ def examine(name: str, size: Size, seeds: int) -> Outcome:
             inputs = feeds(name, seed, size)
             expected = run(source, inputs)
             outcome.written_error = max(outcome.written_error, difference(expected, run(written, inputs)))
-            outcome.optimised_error = max(outcome.optimised_error, difference(expected, run(optimised, inputs)))
+            error = difference(expected, run(optimised, inputs))
+            outcome.optimised_error = max(outcome.optimised_error, error)
+            if error > outcome.floor:
+                outcome.floor = max(outcome.floor, tolerance(name, source, inputs))
     except Exception as error:  # noqa: BLE001  # one model that breaks must not hide the others
         outcome.failed = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return outcome

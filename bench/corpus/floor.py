@@ -14,21 +14,28 @@ import numpy as np
 from onnx import ModelProto
 
 ORDINARY = 3e-5
-"""At most this for every model that is not named below."""
+"""For every model that is not named below: the largest measured is 2.3e-5 (ppocrv4_det)."""
 
 MEASURED = {
     "t5_title_decoder": 7e-2,
     "t5_title_encoder": 2e-3,
     "basic_pitch": 9e-4,
     "smart_turn_qdq": 8e-4,
+    "slovorez": 5e-4,
 }
-"""The models that are noisier: integer rounding (t5, smart_turn) or a logarithm near zero (basic_pitch) magnifies
-what differs in the last bit."""
+"""The noisier ones: rounding to int8 (t5, smart_turn), a logarithm near zero (basic_pitch) or halves (slovorez) magnify
+what differs in the last bit.  On some inputs of t5 a flipped rounding grows to 0.28: there the floor of that very input
+counts, see `tolerance`."""
 
 
 def floor_of(name: str) -> float:
     """The difference that says nothing, for one model."""
     return MEASURED.get(name, ORDINARY)
+
+
+def tolerance(name: str, model: ModelProto, feeds: Mapping[str, np.ndarray]) -> float:
+    """The model's floor, or that of these very inputs where it is higher."""
+    return max(floor_of(name), difference(run(model, feeds), run(model, feeds, optimised=True)))
 
 
 def run(model: ModelProto, feeds: Mapping[str, np.ndarray], *, optimised: bool = False) -> list[Any]:

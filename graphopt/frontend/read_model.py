@@ -77,6 +77,8 @@ def _opsets(model: ModelProto) -> dict[str, int]:
         domain = "" if entry.domain == "ai.onnx" else entry.domain
         if opsets.setdefault(domain, entry.version) != entry.version:
             raise ModelError(f"the model imports two versions of the operator set {domain or 'ai.onnx'!r}")
+        if not 0 < entry.version < 2**31:
+            raise ModelError(f"the model imports version {entry.version} of {domain or 'ai.onnx'!r}, which cannot be")
         newest = newest_opset(domain)
         if newest is not None and entry.version > newest:
             raise ModelError(

@@ -48,7 +48,7 @@ def infer_by_onnx(call: Inference, node: Node, opsets: Mapping[str, int]) -> tup
     imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, proto, types, data, {}, imports)
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError) as error:
         if names:
             return nothing  # some of its rules refuse a dimension that is only not known yet
         raise ModelError(" ".join(str(error).split())) from error

@@ -123,6 +123,8 @@ class Graph:
     def sorted_nodes(self) -> list[Node]:
         """All operators, producers before users, otherwise in insertion order; ValueError on a cycle."""
         rank = {vertex: i for i, vertex in enumerate(self.net)}
+        if all(rank[u] < rank[v] for u, v in self.net.edges() if v is not self.sink):
+            return list(self.nodes())  # as after reading: nothing to sort
         try:
             order = list(nx.lexicographical_topological_sort(self.net, key=rank.__getitem__))
         except nx.NetworkXUnfeasible as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphopt.errors import ModelError
-from graphopt.ir.types import Type
+from graphopt.ir.types import TensorType, Type
 from graphopt.ops.table import Inference, ShapeRule, shape_rule_of
 
 
@@ -43,4 +43,9 @@ def apply_rule(rule: ShapeRule, call: Inference) -> tuple[Type | None, ...]:
         given = ", ".join("nothing" if type is None else str(type) for type in call.types)
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ModelError(f"{call.op} (opset {call.version}) cannot take {given}: {reason}") from error
+    for type in types:
+        if isinstance(type, TensorType) and type.shape is not None:
+            for dim in type.shape:
+                if isinstance(dim, int) and not 0 <= dim < 2**63:
+                    raise ModelError(f"{call.op} (opset {call.version}) would give a tensor of shape {type}")
     return types if len(types) == call.outputs else (*types, *(None,) * (call.outputs - len(types)))[: call.outputs]
