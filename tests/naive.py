@@ -257,3 +257,28 @@ def normalize(
         result[index] = (row - mean) / math.sqrt(variance + epsilon)
     result = result if scale is None else result * scale
     return result if bias is None else result + bias
+
+
+def pool(op: str, x: np.ndarray, outputs: tuple[int, ...], attributes: dict[str, Any]) -> np.ndarray:
+    """MaxPool, AveragePool or LpPool (p = 2), every attribute given; `outputs` is the spatial shape of the result."""
+    rank = len(outputs)
+    pads, sizes = attributes["pads"], x.shape[2:]
+    result = np.empty((*x.shape[:2], *outputs), np.float64)
+    for index in np.ndindex(*result.shape):
+        values: list[float] = []
+        counted = 0
+        for position in np.ndindex(*attributes["kernel_shape"]):
+            steps = zip(index[2:], attributes["strides"], position, attributes["dilations"], pads[:rank], strict=True)
+            at = [i * s + p * d - b for i, s, p, d, b in steps]
+            if all(0 <= a < n for a, n in zip(at, sizes, strict=True)):
+                values.append(float(x[(*index[:2], *at)]))
+            inside = zip(at, sizes, pads[:rank], pads[rank:], strict=True)
+            counted += all(-b <= a < n + c for a, n, b, c in inside)
+        if op == "MaxPool":
+            result[index] = max(values, default=-math.inf)
+        elif op == "LpPool":
+            result[index] = math.sqrt(sum(v * v for v in values))
+        else:
+            number = counted if attributes["count_include_pad"] else len(values)
+            result[index] = _divided(sum(values), number)
+    return result.astype(x.dtype)

@@ -60,32 +60,31 @@ def deploy(db: sqlite3.Connection, chain_id: int, now: int, code: bytes) -> Outc
         "extra_data": b"graphopt",
     }
     relayer = {"balance": _FUNDS, "nonce": 0, "code": b"", "storage": {}}
-    base: Any = AtomicDB(_Nodes(db))
-    chain = _chain_class(chain_id).from_genesis(base, parameters, {_RELAYER.public_key.to_canonical_address(): relayer})
+    base: Any = AtomicDB(Nodes(db))
+    chain = chain_class(chain_id).from_genesis(base, parameters, {_RELAYER.public_key.to_canonical_address(): relayer})
     genesis = chain.get_canonical_head()
     return _mine(chain, chain_id, now, b"", code, [genesis])
 
 
 def execute(db: sqlite3.Connection, chain_id: int, now: int, contract: bytes, call: bytes) -> Outcome:
     """Mine one call to the contract."""
-    base: Any = AtomicDB(_Nodes(db))
-    return _mine(_chain_class(chain_id)(base), chain_id, now, contract, call, [])
+    base: Any = AtomicDB(Nodes(db))
+    return _mine(chain_class(chain_id)(base), chain_id, now, contract, call, [])
+
+
+def view(db: sqlite3.Connection, chain_id: int, now: int, contract: bytes, call: bytes) -> tuple[bool, bytes]:
+    """What a view function of the contract returns, in a block that would come now; False when it reverts."""
+    base: Any = AtomicDB(Nodes(db))
+    chain = chain_class(chain_id)(base)
+    header = next_header(chain, now)
+    # a state that is not persisted leaves no trace
+    computation = chain.get_vm(header).state.apply_transaction(relayed(chain, header, chain_id, contract, call))
+    return not computation.is_error, bytes(computation.output)
 
 
 def _mine(chain: Any, chain_id: int, now: int, to: bytes, data: bytes, headers: list[Any]) -> Outcome:
-    head = chain.get_canonical_head()
-    # block time is the clock's, but never stands still or goes back
-    chain.header = chain.create_header_from_parent(head, timestamp=max(now, head.timestamp + 1))
-    sender = _RELAYER.public_key.to_canonical_address()
-    unsigned = chain.create_unsigned_transaction(
-        nonce=chain.get_vm().state.get_nonce(sender),
-        gas_price=_GAS_PRICE,
-        gas=GAS_LIMIT // 2,
-        to=to,
-        value=0,
-        data=data,
-    )
-    transaction = unsigned.as_signed_transaction(_RELAYER, chain_id=chain_id)
+    chain.header = next_header(chain, now)
+    transaction = relayed(chain, chain.header, chain_id, to, data)
     _, receipt, computation = chain.apply_transaction(transaction)
     if computation.is_error:
         return Outcome(error=bytes(computation.output))
@@ -99,6 +98,27 @@ def _mine(chain: Any, chain_id: int, now: int, to: bytes, data: bytes, headers: 
         headers=[_header(header) for header in [*headers, block.header]],
         logs=[([topic.to_bytes(32, "big") for topic in log.topics], bytes(log.data)) for log in receipt.logs],
     )
+
+
+def next_header(chain: Any, now: int) -> Any:
+    """The header that a block mined now would begin with."""
+    head = chain.get_canonical_head()
+    # block time is the clock's, but never stands still or goes back
+    return chain.create_header_from_parent(head, timestamp=max(now, head.timestamp + 1))
+
+
+def relayed(chain: Any, header: Any, chain_id: int, to: bytes, data: bytes) -> Any:
+    """The relayer's next transaction."""
+    state = chain.get_vm(header).state
+    unsigned = chain.create_unsigned_transaction(
+        nonce=state.get_nonce(_RELAYER.public_key.to_canonical_address()),
+        gas_price=_GAS_PRICE,
+        gas=GAS_LIMIT // 2,
+        to=to,
+        value=0,
+        data=data,
+    )
+    return unsigned.as_signed_transaction(_RELAYER, chain_id=chain_id)
 
 
 def _header(header: Any) -> tuple[int, bytes, int, bytes]:
@@ -115,11 +135,12 @@ class _EmbeddedChain(MiningChain):
         )
 
 
-def _chain_class(chain_id: int) -> Any:
+def chain_class(chain_id: int) -> Any:
+    """The class of an embedded chain with this id."""
     return type("EmbeddedChain", (_EmbeddedChain,), {"chain_id": chain_id})
 
 
-class _Nodes(BaseDB):
+class Nodes(BaseDB):
     """py-evm's key-value store in the table `nodes`."""
 
     def __init__(self, db: sqlite3.Connection) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from graphopt.bundle import write_manifest
 from graphopt_governance.home import Home
+
+from .federation import Federation
 
 FILES = {
     "model.onnx": b"\x08\x0a" + bytes(range(64)),
@@ -37,3 +40,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.delenv("GRAPHOPT_PASSPHRASE", raising=False)
     monkeypatch.delenv("GRAPHOPT_PASSPHRASE_FILE", raising=False)
     return Home.default()
+
+
+@pytest.fixture
+def fed() -> Generator[Federation]:
+    """Three members, quorum two, no delay."""
+    federation = Federation()
+    yield federation
+    federation.close()

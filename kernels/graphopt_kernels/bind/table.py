@@ -19,6 +19,8 @@ FAMILIES: tuple[str, ...] = (
     "reduction",
     "softmax",
     "normalization",
+    "pooling",
+    "gather",
 )
 """Modules of this package, in order of preference where two serve one operator."""
 

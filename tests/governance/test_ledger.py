@@ -1,0 +1,195 @@
+"""The embedded chain: what it reported outlives `kill -9`, writers wait for each other, no lie goes unnoticed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from graphopt_governance import actions, contract
+from graphopt_governance.action import ALL_RIGHTS, Action, Kind, model_id
+from graphopt_governance.contract import Founder, Status, execution
+from graphopt_governance.errors import ActionError, ChainError
+from graphopt_governance.home import Home
+from graphopt_governance.ledger import Ledger
+
+from .federation import digest, key
+
+KILLS = int(os.environ.get("GRAPHOPT_KILLS", "12"))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """A federation of one."""
+    return Ledger.create(tmp_path / "ledger.sqlite3", [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))])
+
+
+def anchor(ledger: Ledger, text: str) -> int:
+    """Approve the digest of `text` as the first version of a model of its own; the block it is in."""
+    action = Action(Kind.ANCHOR, subject=digest(text), name=model_id(text), amount=1, epoch=1, deadline=2**40)
+    return ledger.submit(execution(action, [key(1).sign(action.identity(ledger.domain))]), text).block
+
+
+def in_child(work: Callable[[int], None]) -> tuple[int, int]:
+    """Run `work` in a forked process; its process id, and the end of a pipe that it may write to."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(read)
+            work(write)
+            code = 0
+        finally:
+            # never back into pytest
+            os._exit(code)
+    os.close(write)
+    return child, read
+
+
+def drained(pipe: int) -> list[str]:
+    with os.fdopen(pipe) as file:
+        return file.read().split()
+
+
+def test_what_was_reported_survives_kill_9_and_nothing_is_there_twice(ledger: Ledger):
+    chance = random.Random(7)
+    reported: dict[str, int] = {}
+    for attempt in range(KILLS):
+
+        def work(pipe: int, attempt: int = attempt) -> None:
+            for number in range(10_000):
+                name = f"{attempt}-{number}"
+                block = anchor(ledger, name)
+                os.write(pipe, f"{name}={block}\n".encode())
+
+        child, pipe = in_child(work)
+        time.sleep(chance.uniform(0.0, 0.5))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        reported |= {name: int(block) for name, block in (line.split("=") for line in drained(pipe))}
+
+    again = Ledger.open(ledger.path)
+    snapshot = again.snapshot()
+    for name, block in reported.items():
+        assert snapshot.state.record(digest(name)).status is Status.APPROVED
+        assert [event.block for event in again.events("Anchored", digest(name))] == [block]
+    blocks = [event.block for event in again.events("Anchored")]
+    assert blocks == list(range(2, snapshot.block + 1))
+    assert len(reported) <= len(blocks) <= len(reported) + KILLS
+    assert anchor(again, "afterwards") == snapshot.block + 1
+
+
+def test_a_ledger_whose_making_was_killed_is_made_again(tmp_path: Path):
+    founders = [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))]
+    chance = random.Random(3)
+    for attempt in range(6):
+        path = tmp_path / str(attempt) / "ledger.sqlite3"
+
+        def work(pipe: int, path: Path = path) -> None:
+            Ledger.create(path, founders)
+
+        child, pipe = in_child(work)
+        time.sleep(chance.uniform(0.0, 0.2))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(pipe)
+        made = Ledger.create(path, founders)
+        assert made.domain == Ledger.create(path, founders).domain
+        assert anchor(made, "a") == 2
+
+
+def test_writers_in_several_processes_wait_for_each_other(ledger: Ledger):
+    def work(pipe: int) -> None:
+        for number in range(4):
+            anchor(ledger, f"{os.getpid()}-{number}")
+
+    children = [in_child(work) for _ in range(3)]
+    for child, pipe in children:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        os.close(pipe)
+    assert len(ledger.events("Anchored")) == 12
+    assert ledger.snapshot().block == 13
+
+
+def test_an_action_that_is_turned_down_leaves_no_block(ledger: Ledger):
+    before = ledger.snapshot().block
+    anchor(ledger, "a")
+    with pytest.raises(ActionError, match="the federation turned this down: a: the record has changed"):
+        anchor(ledger, "a")
+    assert ledger.snapshot().block == before + 1
+
+
+def test_two_ledgers_take_no_signature_of_each_other(ledger: Ledger, tmp_path: Path):
+    other = Ledger.create(tmp_path / "other.sqlite3", [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))])
+    assert other.domain.contract == ledger.domain.contract
+    assert other.domain.chain_id != ledger.domain.chain_id
+    action = Action(Kind.ANCHOR, subject=digest("a"), name=model_id("a"), amount=1, epoch=1, deadline=2**40)
+    signature = key(1).sign(action.identity(ledger.domain))
+    with pytest.raises(ActionError):
+        other.submit(execution(action, [signature]), "a")
+    ledger.submit(execution(action, [signature]), "a")
+
+
+def test_an_altered_state_is_noticed_or_was_not_needed(ledger: Ledger):
+    anchor(ledger, "a")
+    expected = ledger.snapshot().state.record(digest("a"))
+    noticed = 0
+    with sqlite3.connect(ledger.path, isolation_level=None) as db:
+        for row, value in db.execute("SELECT key, value FROM nodes").fetchall():
+            changed = value[:-1] + bytes([value[-1] ^ 1]) if value else b"\x80"
+            db.execute("UPDATE nodes SET value = ? WHERE key = ?", (changed, row))
+            try:
+                assert ledger.snapshot().state.record(digest("a")) == expected
+            except ChainError as error:
+                assert "altered" in str(error)  # noqa: PT017 - either outcome is right
+                noticed += 1
+            db.execute("UPDATE nodes SET value = ? WHERE key = ?", (value, row))
+    db.close()
+    assert noticed >= 3
+
+
+def test_an_altered_head_is_noticed(ledger: Ledger):
+    with sqlite3.connect(ledger.path, isolation_level=None) as db:
+        [(header,)] = db.execute("SELECT header FROM blocks WHERE number = 1").fetchall()
+        for position in range(0, len(header), 40):
+            changed = bytearray(header)
+            changed[position] ^= 4
+            db.execute("UPDATE blocks SET header = ? WHERE number = 1", (bytes(changed),))
+            with pytest.raises(ChainError):
+                ledger.snapshot()
+    db.close()
+
+
+def test_a_contract_that_is_not_the_federations_is_not_believed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(contract.artifact(), "code_hash", "00" * 32)
+    with pytest.raises(ChainError, match="is not the federation's"):
+        ledger.snapshot()
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + bytes(4080)])
+def test_a_file_that_is_no_ledger_is_one_sentence(tmp_path: Path, content: bytes):
+    home = Home(tmp_path)
+    home.ledger.write_bytes(content)
+    with pytest.raises(ChainError, match="ledger"):
+        actions.open_chain(home)
+
+
+def test_the_recursion_limit_is_left_as_it_was(ledger: Ledger):
+    limit = sys.getrecursionlimit()
+    anchor(ledger, "a")
+    assert sys.getrecursionlimit() == limit
+
+
+def test_block_time_never_goes_back(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    first = ledger.snapshot().time
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    anchor(ledger, "a")
+    assert ledger.snapshot().time == first + 1
