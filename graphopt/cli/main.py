@@ -16,6 +16,7 @@ from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
 from graphopt.cli.inspect import inspect_path
+from graphopt.cli.optimize import optimize
 from graphopt.cli.revoke import revoke
 from graphopt.cli.run import run
 from graphopt.cli.sign import sign
@@ -51,6 +52,7 @@ def about(
 
 
 COMMANDS = {
+    "optimize": optimize,
     "compile": compile_model,
     "run": run,
     "inspect": inspect_path,

@@ -11,8 +11,9 @@ Iteration follows insertion, so the same steps give the same order whatever PYTH
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any, TypeAlias, cast
 
 import networkx as nx
@@ -22,6 +23,7 @@ from graphopt.ir.constant import Constant
 from graphopt.ir.types import TensorType, Type
 
 Slot: TypeAlias = int | str
+_Adjacency: TypeAlias = dict[Any, dict[Any, dict[Slot, Any]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +108,9 @@ class Graph:
         """The source GraphProto's inputs and outputs as written there and its quantisation annotations, serialised."""
         self._taken: set[str] = set()
         self._counter: dict[str, int] = {}
+        # networkx's own dictionaries, read and never written here: its views cost five times as much a look
+        self._succ = cast(_Adjacency, vars(self.net)["_succ"])
+        self._pred = cast(_Adjacency, vars(self.net)["_pred"])
 
     # ---- reading ------------------------------------------------------------------------------------
 
@@ -122,12 +127,25 @@ class Graph:
 
     def sorted_nodes(self) -> list[Node]:
         """All operators, producers before users, otherwise in insertion order; ValueError on a cycle."""
-        rank = {vertex: i for i, vertex in enumerate(self.net)}
-        try:
-            order = list(nx.lexicographical_topological_sort(self.net, key=rank.__getitem__))
-        except nx.NetworkXUnfeasible as error:
-            raise ValueError(f"graph {self.name!r} has a cycle") from error
-        return [v for v in order if isinstance(v, Node) and v is not self.sink]
+        nodes = list(self.nodes())
+        rank = {node: place for place, node in enumerate(nodes)}
+        waiting: dict[Node, int] = {}
+        for node in nodes:
+            waiting[node] = sum(1 for value in self._pred[node] if self._pred[value])
+        ready = [place for place, node in enumerate(nodes) if not waiting[node]]
+        order: list[Node] = []
+        while ready:
+            node = nodes[heappop(ready)]
+            order.append(node)
+            for value in self._succ[node]:
+                for user in self._succ[value]:
+                    if user is not self.sink:
+                        waiting[user] -= 1
+                        if not waiting[user]:
+                            heappush(ready, rank[user])
+        if len(order) != len(nodes):
+            raise ValueError(f"graph {self.name!r} has a cycle")
+        return order
 
     def inputs_of(self, node: Node) -> tuple[Value | None, ...]:
         """The values in the node's input slots, None where an optional input is left out."""
@@ -140,20 +158,27 @@ class Graph:
 
     def outputs_of(self, node: Node) -> tuple[Value | None, ...]:
         """The values the node defines, None where an optional output is left out."""
-        defined = cast("Mapping[Value, Mapping[int, object]]", self.net.succ[node])
-        return _in_order((k, v) for v, edges in defined.items() for k in edges)
+        return _in_order((k, v) for v, edges in self._succ[node].items() for k in edges if isinstance(k, int))
 
     def producer(self, value: Value) -> Node | None:
         """The node that defines the value; None for inputs, constants and captures."""
-        return next(iter(self.net.pred[value]), None)
+        return next(iter(self._pred[value]), None)
 
     def uses(self, value: Value) -> list[Use]:
         """Every use, the graph's outputs among them (as uses by `sink`)."""
-        return [Use(node, slot) for node, edges in self.net.succ[value].items() for slot in edges]
+        return [Use(node, slot) for node, edges in self._succ[value].items() for slot in edges]
+
+    def users_of(self, value: Value) -> KeysView[Node]:
+        """The nodes that use the value, each once, `sink` among them when the graph returns it."""
+        return self._succ[value].keys()
+
+    def operands_of(self, node: Node) -> KeysView[Value]:
+        """The values that the node uses, captured ones included, each once."""
+        return self._pred[node].keys()
 
     def is_output(self, value: Value) -> bool:
         """Whether the graph returns the value."""
-        return self.net.has_edge(value, self.sink)
+        return self.sink in self._succ[value]
 
     @property
     def outputs(self) -> tuple[Value, ...]:
@@ -315,7 +340,7 @@ class Graph:
         return twin
 
     def _edges_in(self, node: Node) -> Iterable[tuple[Value, Mapping[Slot, object]]]:
-        return cast("Mapping[Value, Mapping[Slot, object]]", self.net.pred[node]).items()
+        return self._pred[node].items()
 
     def _add(self, value: Value) -> Value:
         self.net.add_node(value)
@@ -329,7 +354,9 @@ class Graph:
 
 def _in_order(slots: Iterable[tuple[int, Value]]) -> tuple[Value | None, ...]:
     filled = dict(slots)
-    return tuple(filled.get(i) for i in range(max(filled, default=-1) + 1))
+    if not filled:
+        return ()
+    return tuple([filled.get(i) for i in range(max(filled) + 1)])
 
 
 def _twin(vertex: Value | Node) -> Value | Node:

@@ -52,7 +52,7 @@ class FoldNode(Rule):
         facts = facts_of(node.op, node.domain)
         if facts is None or facts.control_flow:
             return None
-        constants = {value: rewriter.constant_of(value) for value in graph.net.pred[node]}
+        constants = {value: rewriter.constant_of(value) for value in graph.operands_of(node)}
         if any(constant is None for constant in constants.values()):
             return None
         if not is_deterministic(graph, node):
@@ -89,7 +89,7 @@ class FoldNode(Rule):
     ) -> str | None:
         dying = sum(
             size_of(value.constant)
-            for value in rewriter.graph.net.pred[node]
+            for value in rewriter.graph.operands_of(node)
             if value.constant is not None and has_one_use(rewriter.graph, value)
         )
         made = 0

@@ -57,7 +57,7 @@ class SkipLoop(Rule):
         carried = operands[2:]
         replaced = list(zip(graph.outputs_of(node), carried, strict=False))
         for value in graph.outputs_of(node)[len(carried) :]:
-            if value is None or not graph.net.succ[value]:
+            if value is None or not graph.users_of(value):
                 continue
             type = tensor_type(value)
             shape = None if type is None else type.static_shape

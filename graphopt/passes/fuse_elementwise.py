@@ -70,7 +70,7 @@ class FuseTree(Rule):
         queue = list(operands)
         for value in queue:
             producer = graph.producer(value)
-            users = graph.net.succ[value]
+            users = graph.users_of(value)
             left[value] = left.get(value, len(users)) - 1
             if producer is None or left[value] or producer in self.taken or len(tree) >= self.most_operators:
                 continue

@@ -31,7 +31,7 @@ class _ShareConstants(Rule):
         return id(self)
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Declined | None:
-        for value in rewriter.graph.net.pred[node]:
+        for value in rewriter.graph.operands_of(node):
             if value.constant is not None:
                 rewriter.replace(value, self.first.setdefault(self.contents.key(value.constant), value))
         return None

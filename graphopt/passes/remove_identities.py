@@ -38,7 +38,7 @@ def _dropout(node: Node, x: Value, rewriter: Rewriter) -> Equal:
             return Declined("it is training: what it drops is random")
     outputs = rewriter.graph.outputs_of(node)
     mask = outputs[1] if len(outputs) > 1 else None
-    if mask is None or not rewriter.graph.net.succ[mask]:
+    if mask is None or not rewriter.graph.users_of(mask):
         return x
     type = tensor_type(x)
     shape = None if type is None else type.static_shape

@@ -9,8 +9,8 @@ from graphopt.ir import Constant, DType, Fill, Graph, Node, TensorType, Value
 
 def has_one_use(graph: Graph, value: Value) -> bool:
     """Whether exactly one input slot in the graph uses the value, and the graph does not return it."""
-    users = graph.net.succ[value]
-    return len(users) == 1 and graph.sink not in users and len(next(iter(users.values()))) == 1
+    users = graph.users_of(value)
+    return len(users) == 1 and graph.sink not in users and len(graph.uses(value)) == 1
 
 
 def produced_by(graph: Graph, value: Value | None, *ops: str) -> Node | None:

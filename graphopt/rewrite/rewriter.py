@@ -201,9 +201,10 @@ class Rewriter:
 
     def sweep(self, rule: Rule) -> None:
         """Remove the constants and captures that nobody uses, as one application of the rule."""
-        net = self.graph.net
         captured = frozenset(self.graph.captures)
-        unused = [v for v in self.graph.values() if not net.succ[v] and (v.constant is not None or v in captured)]
+        unused = [
+            v for v in self.graph.values() if not self.graph.users_of(v) and (v.constant is not None or v in captured)
+        ]
         stale: list[tuple[Node, str]] = []
         for node in [node for node in self.graph.nodes() if holds_graphs(node)]:
             wanted = {value.name for inner in self.graph.subgraphs_of(node) for value in inner.captures}
@@ -284,7 +285,7 @@ class Rewriter:
             if is_unused(self.graph, node):  # built, and then not needed
                 self.graph.remove_node(node)
         for value in now.constants:
-            if not self.graph.net.succ[value]:
+            if not self.graph.users_of(value):
                 self.graph.remove_value(value)
             elif value.constant is not None:
                 self.report.grown_bytes += size_of(value.constant)
@@ -317,7 +318,7 @@ class Rewriter:
             if node not in asked and facts_of(node.op, node.domain) is None:
                 continue  # what the compiler does not know it keeps
             name = describe(self.graph, node)
-            operands = dict.fromkeys(self.graph.net.pred[node])
+            operands = dict.fromkeys(self.graph.operands_of(node))
             self.graph.remove_node(node)
             removed.append((node, name))
             for value in operands:
@@ -325,9 +326,9 @@ class Rewriter:
                 if producer is not None:
                     dying.append(producer)
                     look[producer] = None
-                elif value.constant is not None and not self.graph.net.succ[value]:
+                elif value.constant is not None and not self.graph.users_of(value):
                     self._drop_constant(value)
-                users = self.graph.net.succ.get(value, {})
+                users = self.graph.users_of(value) if value in self.graph.net else ()
                 if len(users) == 1:  # a value with one user left may match what asks for a single use
                     look |= dict.fromkeys(user for user in users if user is not self.graph.sink)
 
@@ -366,7 +367,7 @@ class Rewriter:
 
 def is_unused(graph: Graph, node: Node) -> bool:
     """Whether nobody uses any output of the node."""
-    return not any(graph.net.succ[value] for value in graph.net.succ[node])
+    return not any(value is not None and graph.users_of(value) for value in graph.outputs_of(node))
 
 
 def _still_here(graph: Graph, uses: Iterable[Use]) -> Iterable[Node]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import networkx as nx
 
 from graphopt.ir import Constant, Graph, Node, TensorType, Type, Value
 from graphopt.ir.attribute import AttributeKind
@@ -35,16 +38,18 @@ def problem_of(graph: Graph) -> str | None:
     input, a constant or a capture; names are there and differ; captures and the edges that feed them agree; a
     constant's type is its own; outputs are complete; nothing is computed from itself.
     """
+    definitions: dict[Value, int] = {}
     return (
-        _problem_of_edges(graph)
-        or _problem_of_values(graph)
+        _problem_of_edges(graph, definitions)
+        or _problem_of_values(graph, definitions)
         or _problem_of_interface(graph)
         or _problem_of_subgraphs(graph)
         or _problem_of_order(graph)
     )
 
 
-def _problem_of_edges(graph: Graph) -> str | None:
+def _problem_of_edges(graph: Graph, definitions: dict[Value, int]) -> str | None:
+    """What is wrong with an edge; counts the definitions of each value."""
     filled: set[tuple[Node, object]] = set()
     defined: set[tuple[Node, object]] = set()
     for tail, head, key in graph.net.edges(keys=True):
@@ -59,17 +64,17 @@ def _problem_of_edges(graph: Graph) -> str | None:
                 if not isinstance(key, int):
                     return f"{tail} defines {head} in slot {key!r}, which is not a number"
                 defined.add((tail, key))
+                definitions[head] = definitions.get(head, 0) + 1
             case _:
                 return f"the edge {tail} → {head} does not join a value and a node"
     return None
 
 
-def _problem_of_values(graph: Graph) -> str | None:
+def _problem_of_values(graph: Graph, definitions: Mapping[Value, int]) -> str | None:
     sources = set(graph.inputs) | set(graph.captures)
     names: set[str] = set()
-    definitions = graph.net.in_degree
     for value in graph.values():
-        count = definitions(value)
+        count = definitions.get(value, 0)
         if value in sources or value.constant is not None:
             if count:
                 return f"{value} is an input, a constant or a capture, and {graph.producer(value)} defines it too"
@@ -111,23 +116,18 @@ def _problem_of_subgraphs(graph: Graph) -> str | None:
 
 
 def _problem_of_order(graph: Graph) -> str | None:
-    waiting = {vertex: len(before) for vertex, before in graph.net.pred.items()}
-    ready = [vertex for vertex, count in waiting.items() if not count]
-    seen = 0
-    while ready:
-        vertex = ready.pop()
-        seen += 1
-        for after in graph.net.succ[vertex]:
-            waiting[after] -= 1
-            if not waiting[after]:
-                ready.append(after)
-    if seen == len(waiting):
-        return None
-    stuck = next(vertex for vertex, count in waiting.items() if count and isinstance(vertex, Node))
-    return f"{stuck} is computed from its own result"
+    try:
+        graph.sorted_nodes()
+    except ValueError:
+        cycle: list[tuple[object, object, object]] = nx.find_cycle(graph.net)
+        stuck = next(vertex for edge in cycle for vertex in edge if isinstance(vertex, Node))
+        return f"{stuck} is computed from its own result"
+    return None
 
 
 def holds_graphs(node: Node) -> bool:
     """Whether some attribute of the node is a graph (If, Loop, Scan and their like)."""
-    kinds = (AttributeKind.GRAPH, AttributeKind.GRAPHS)
-    return any(attribute.kind in kinds for attribute in node.attributes.values())
+    return any(attribute.kind in _GRAPHS for attribute in node.attributes.values())
+
+
+_GRAPHS = frozenset({AttributeKind.GRAPH, AttributeKind.GRAPHS})
