@@ -1,8 +1,8 @@
 """How the time of the pipeline grows with the nodes of a graph: `python -m bench.scale [nodes ...]`.
 
 The graph has everything that the passes look for, in every tenth node or so: batch normalisations to fuse, constants
-to fold, identities, common subexpressions, dead nodes, elementwise chains.  Times are wall time in one process; the last
-column is relative to a fixed piece of Python, so that two machines (or a busy one) can be compared.
+to fold, identities, common subexpressions, dead nodes, elementwise chains.  Times are CPU time of one process; the
+last column is relative to a fixed piece of Python, so that two machines (or a busy one) can be compared.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def model(nodes: int, seed: int = 0) -> Graph:
         statistics = [constant(random.random(4).astype(np.float32) + 0.5) for _ in range(4)]
         convolved = one("Conv", x, constant(weight))
         active = one("Identity", one("Relu", one("BatchNormalization", convolved, *statistics)))
-        factor = one("Mul", constant(np.float32(2)), constant(np.float32(3)), type=number)
+        factor = one("Mul", constant(np.array(2, np.float32)), constant(np.array(3, np.float32)), type=number)
         gated = one("Add", one("Mul", active, one("Sigmoid", active)), x)
         left, right = one("Mul", factor, gated), one("Mul", gated, factor)
         one("Exp", left)  # dead
@@ -51,14 +51,14 @@ def main(sizes: list[int]) -> None:
     for size in sizes:
         graph = model(size)
         before = len(graph)
-        start = time.perf_counter()
+        start = time.process_time()
         sum(i & 7 for i in range(1_000_000))
-        unit = time.perf_counter() - start
-        start = time.perf_counter()
+        unit = time.process_time() - start
+        start = time.process_time()
         report = optimize_graph(graph)
-        middle = time.perf_counter()
+        middle = time.process_time()
         lowered = prepare_for_lowering(graph)
-        end = time.perf_counter()
+        end = time.process_time()
         each = (middle - start) / before * 1e6
         row = f"{before:8} {lowered.nodes_after:8} {middle - start:11.2f} {end - middle:11.2f} {each:10.1f}"
         print(f"{row} {(middle - start) / unit:9.1f}")

@@ -49,23 +49,22 @@ def regions_of(application: Application) -> tuple[Graph, Graph] | None:
     made = set(application.made)
     operands = dict.fromkeys(value for node in application.made for value in graph.operands_of(node))
     frontier = {value for value in operands if graph.producer(value) not in made}
-    before = _cone(graph, [old for old, _ in application.replaced], frontier)
     for _, new in application.replaced:
-        if graph.producer(new) in made:
+        producer = graph.producer(new)
+        if producer in made:
             continue
-        if any(new in graph.operands_of(node) for node in before):
+        if producer is None or _cannot_run(graph, producer):
             frontier.add(new)
-        else:  # equal by being computed alike, not by being an operand
-            frontier.update(_inputs(graph, graph.producer(new)))
+        else:  # what the value is may be why the law holds: f(f(x)) is f(x), for an idempotent f
+            frontier.update(graph.operands_of(producer))
     before = _cone(graph, [old for old, _ in application.replaced], frontier)
     after = _cone(graph, [new for _, new in application.replaced], frontier)
     if len(before) > _MOST_NODES or any(_cannot_run(graph, node) for node in (*before, *after)):
         return None
-    fed = list(dict.fromkeys(value for node in (*before, *after) for value in graph.operands_of(node)))
     outputs = application.replaced
-    fed = list(dict.fromkeys([*fed, *(new for _, new in outputs), *(old for old, _ in outputs)]))
+    read = [value for node in (*before, *after) for value in graph.operands_of(node)]
     inside = {value for node in (*before, *after) for value in graph.outputs_of(node)}
-    fed = [value for value in fed if value not in inside]
+    fed = [v for v in dict.fromkeys([*read, *(v for pair in outputs for v in pair)]) if v not in inside]
     if any(value.type is None for value in fed):
         return None
     old_side = _region(application, before, fed, [old for old, _ in outputs])
@@ -99,10 +98,6 @@ def _producers_first(graph: Graph, nodes: list[Node]) -> list[Node]:
             else:
                 stack.append(first)
     return list(order)
-
-
-def _inputs(graph: Graph, node: Node | None) -> list[Value]:
-    return [] if node is None else list(graph.operands_of(node))
 
 
 def _cannot_run(graph: Graph, node: Node) -> bool:
