@@ -15,6 +15,7 @@ from numba.core.typing.templates import signature
 
 from graphopt_kernels.abi import KernelSpec
 from graphopt_kernels.bind import convolution as f
+from graphopt_kernels.cpu.depthwise_plane import make_column
 from graphopt_kernels.cpu.device import device, intrinsic
 from graphopt_kernels.cpu.runs import RunBuilder
 from graphopt_kernels.cpu.words import float_word, make_load, word_at
@@ -87,14 +88,46 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
                 anyhow(a, start, low, high)
             done += count
 
+    three, three_second = (make_column(lanes, dtype, way, 3, 1) for way in ("every", "second"))
+    five, five_second = (make_column(lanes, dtype, way, 5, 1) for way in ("every", "second"))
+
+    @device
+    def strip(
+        block: int, x: int, w: int, start: float, y: int, residual: int, top: int, bottom: int, done: int
+    ) -> None:
+        """One vector's width of rows top..bottom of one output channel, from column `done` on."""
+        out_width, kernel = word_at(block, f.OUT + 2), word_at(block, f.KERNEL + 2)
+        stride = word_at(block, f.STRIDE + 2)
+        where = (
+            x, w, residual + done * itemsize if residual != 0 else 0, y + done * itemsize,
+            word_at(block, f.IN + 1), word_at(block, f.IN + 2), out_width, -word_at(block, f.PAD + 1),
+            done * stride - word_at(block, f.PAD + 2), word_at(block, f.STRIDE + 1), word_at(block, f.DILATION + 1),
+            stride, word_at(block, f.DILATION + 2), top, bottom,
+        )  # fmt: skip
+        count = min(out_width - done, lanes)
+        low, high = float_word(word_at(block, f.LOW)), float_word(word_at(block, f.HIGH))
+        if kernel == 3:
+            if stride == 1:
+                three(where, count, start, low, high)
+            else:
+                three_second(where, count, start, low, high)
+        elif stride == 1:
+            five(where, count, start, low, high)
+        else:
+            five_second(where, count, start, low, high)
+
     def depthwise(block: int, member: int, team: int) -> None:
         groups, outputs = word_at(block, f.GROUPS), word_at(block, f.OUTPUTS)
         out_depth, out_height = word_at(block, f.OUT), word_at(block, f.OUT + 1)
         out_width = word_at(block, f.OUT + 2)
         plane = word_at(block, f.IN) * word_at(block, f.IN + 1) * word_at(block, f.IN + 2) * itemsize
         bias, residual = word_at(block, f.BIAS), word_at(block, f.RESIDUAL)
+        kernel, stride = word_at(block, f.KERNEL + 2), word_at(block, f.STRIDE + 2)
+        flat = word_at(block, f.IN) == 1 and word_at(block, f.KERNEL) == 1 and out_depth == 1
+        fast = flat and word_at(block, f.KERNEL + 1) == kernel and (kernel == 3 or kernel == 5) and stride <= 2
         total = word_at(block, f.N) * groups * outputs * out_depth * out_height
-        for unit in range(total * member // team, total * (member + 1) // team):
+        unit, last = total * member // team, total * (member + 1) // team
+        while unit < last:
             oh, rest = unit % out_height, unit // out_height
             od, channel = rest % out_depth, rest // out_depth
             output, image = channel % (groups * outputs), channel // (groups * outputs)
@@ -104,8 +137,16 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
             if bias != 0:
                 start = float(load(bias + output * itemsize))
             place = unit * out_width * itemsize
+            y = word_at(block, f.Y) + place
             added = residual + place if residual != 0 else 0
-            output_row(block, x, w, start, word_at(block, f.Y) + place, added, od, oh)
+            if fast:
+                bottom = min(out_height, oh + last - unit)
+                for done in range(0, out_width, lanes):
+                    strip(block, x, w, start, y, added, oh, bottom, done)
+                unit += bottom - oh
+            else:
+                output_row(block, x, w, start, y, added, od, oh)
+                unit += 1
 
     return depthwise
 
