@@ -58,8 +58,8 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
 def make_block(lanes: int, dtype: str, way: str) -> Any:
     """`block(source, column, target, rows, valid, scale)`: `rows` rows of one vector's width into a panel, scaled.
 
-    The way says how a row lies in the source: side by side ("rows"), `column` bytes apart ("any"), or so that a
-    column lies side by side ("columns": a square of elements is turned in registers).  Columns from `valid` on are zeros.
+    The way says how a row lies in the source: side by side ("rows"), `column` bytes apart ("any"), or so that a column
+    lies side by side ("columns": a square of elements is turned in registers).  Columns from `valid` on are zeros.
     """
 
     @intrinsic

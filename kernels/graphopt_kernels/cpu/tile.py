@@ -23,7 +23,8 @@ from graphopt_kernels.targets import Target
 A, A_ROW, A_STEP, B, B_STEP, K, C, C_ROW, COUNT, ACCUMULATE = range(10)
 """Addresses, and strides in bytes; COUNT columns are valid; ACCUMULATE: start from what C holds."""
 BIAS, BIAS_ROW, BIAS_COLUMN, RESIDUAL, RESIDUAL_ROW, RESIDUAL_COLUMN, LOW, HIGH, BIAS_SCALE = range(10, 19)
-"""Addends (address 0: none; a column stride of 0 repeats one element along a row), float64 bounds, and factor of the bias."""
+"""Addends (address 0: none; a column stride of 0 repeats one element along a row), the float64 bounds of the clip and
+factor of the bias."""
 DESCRIPTOR_WORDS = 19
 
 PANEL_BYTES = 128
