@@ -16,7 +16,7 @@ from graphopt.bundle.artifact import MODEL, PROGRAM, WEIGHTS, Artifact, Content,
 from graphopt.bundle.open import choose_target
 from graphopt.compiler.evidence import gather
 from graphopt.compiler.native import NativeCode, build_native
-from graphopt.compiler.optimize_model import optimize_graph
+from graphopt.compiler.optimize_model import optimize_graph, prepare_for_lowering
 from graphopt.compiler.report import CompileReport, Evidence, StepCounts
 from graphopt.errors import CompileError
 from graphopt.frontend import read_onnx, write_onnx
@@ -73,6 +73,7 @@ def compile_model(
     with clock("write"):
         optimised = write_onnx(graph).SerializeToString(deterministic=True)
     with clock("lower"):
+        lowering = prepare_for_lowering(graph, level=level, skip=skip)
         image, store = _lower(graph, sorted(set(targets)))
     with clock("kernels"):
         native = {target: build_native(image.programs[index], target) for target, index in image.targets.items()}
@@ -84,12 +85,13 @@ def compile_model(
     if reference is not None:
         with clock("check"):
             evidence = gather(reference, program, weights, kernels)
+    applied = (*rewrites.counts.items(), *lowering.counts.items())
     counts = {name: StepCounts.of(image.programs[index]) for name, index in image.targets.items()}
     build: dict[str, Any] = {
         "source": source,
         "options": {"level": level, "skip": sorted(skip), "check": check},
         "targets": sorted(image.targets),
-        "rewrites": [{"name": name, "count": count} for name, count in rewrites.counts.items()],
+        "rewrites": [{"name": name, "count": count} for name, count in applied],
         "tools": _tools(native),
         "program": {name: asdict(count) for name, count in sorted(counts.items())},
         "evidence": asdict(evidence) | {"worst_difference": _exact(evidence.worst_difference)},
@@ -102,7 +104,7 @@ def compile_model(
     report = CompileReport(
         nodes_before=rewrites.nodes_before,
         nodes_after=rewrites.nodes_after,
-        rewrites=tuple(rewrites.counts.items()),
+        rewrites=applied,
         counts=counts,
         target=target,
         evidence=evidence,

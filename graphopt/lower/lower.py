@@ -152,6 +152,7 @@ class _Lowering:
             self.graph.inputs_of(node),
             self.graph.outputs_of(node),
             self.target,
+            self.absorbed,
         )
 
     def _step(self, last: Node, choice: Choice | None) -> Step:
@@ -171,7 +172,8 @@ class _Lowering:
                 for v in site.inputs
             )
             absorbed = tuple(member.op for member in choice.absorbed)
-            return Step(StepKind.KERNEL, node.op, domain, site.attributes, inputs, outputs, name, kernel, (), absorbed)
+            attributes = {**site.attributes, **choice.facts}
+            return Step(StepKind.KERNEL, node.op, domain, attributes, inputs, outputs, name, kernel, (), absorbed)
         subgraphs = {name: a.value for name, a in node.attributes.items() if isinstance(a.value, Graph)}
         kind = StepKind.CONTROL if subgraphs else StepKind.ALIAS if self._is_alias(node) else StepKind.MEANING
         inputs = tuple(None if v is None else self.number(v) for v in site.inputs)

@@ -12,6 +12,7 @@ from graphopt.ir.types import TensorType
 from graphopt.program import Program
 from graphopt.runtime.executor import Executor
 from graphopt.runtime.native import Kernels
+from graphopt.runtime.profile import CallTime, profile
 from graphopt.runtime.signature import Port, conform
 from graphopt.runtime.weights import Weights
 
@@ -67,6 +68,10 @@ class Compiled:
         """
         results = self._executor.run(self._arrays(feeds))
         return dict(zip(self._names, results, strict=True))
+
+    def profile(self, feeds: Mapping[str, Any], repeats: int = 10) -> list[CallTime]:
+        """Where the time goes, step by step; inputs as for a call."""
+        return profile(self._executor, self._arrays(feeds), repeats)
 
     def save(self, path: str | Path) -> None:
         """Write the bundle to `path`, a folder that does not exist yet or is a bundle; it appears complete or not."""

@@ -91,9 +91,7 @@ class Executor:
         return [externals[result.external].reshape(result.shape) for result in part.results]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def _run_parts(self, part: Part, given: Sequence[Any]) -> list[Any]:
-        frame = self._template.copy()
-        for value, array in zip(self.entries, given, strict=True):
-            frame[value] = array
+        frame = self.new_frame(given)
         borrowed: list[tuple[Part, Context]] = []
         try:
             while True:
@@ -102,27 +100,44 @@ class Executor:
                 externals = self._walk(part, context, frame)
                 if part.next is None:
                     return self._collect(part, externals, frame)
-                part = self._following(part, frame)
+                part = self.following(part, frame)
         finally:
             for used, context in borrowed:
                 used.contexts.give(context)
 
-    def _walk(self, part: Part, context: Context, frame: list[Any]) -> list[np.ndarray]:
+    def new_frame(self, given: Sequence[Any]) -> list[Any]:
+        """A place for every value: constants and inputs are there."""
+        frame = self._template.copy()
+        for value, array in zip(self.entries, given, strict=True):
+            frame[value] = array
+        return frame
+
+    def enter(self, part: Part, context: Context, frame: list[Any]) -> list[np.ndarray]:
+        """Make the part ready to run in the frame; gives its external arrays."""
         externals = self._externals(part, frame)
         self._patch(context, externals)
         for value, view in context.views:
             frame[value] = view
         for value, external, shape in context.late:
             frame[value] = externals[external].reshape(shape)
+        return externals
+
+    @staticmethod
+    def view(action: View, frame: list[Any]) -> None:
+        """Put a value of the frame there under another shape."""
+        frame[action.made] = np.reshape(frame[action.source], action.shape)
+
+    def _walk(self, part: Part, context: Context, frame: list[Any]) -> list[np.ndarray]:
+        externals = self.enter(part, context, frame)
         tables = iter(context.tables)
         for action in part.actions:
             match action:
                 case Native():
                     self.kernels.run(next(tables), self.threads)
                 case Evaluate():
-                    self._evaluate(action, frame)
-                case View(source=source, made=made, shape=shape):
-                    frame[made] = np.reshape(frame[source], shape)
+                    self.evaluate(action, frame)
+                case View():
+                    self.view(action, frame)
         return externals
 
     def _externals(self, part: Part, frame: Any) -> list[np.ndarray]:
@@ -138,7 +153,8 @@ class Executor:
         for word, external, offset in context.patches:
             words[word] = addresses[external] + offset
 
-    def _evaluate(self, action: Evaluate, frame: list[Any]) -> None:
+    def evaluate(self, action: Evaluate, frame: list[Any]) -> None:
+        """Run a step in Python: its operator's meaning, or its subprograms."""
         step = self.program.steps[action.step]
         operands = [None if value is None else frame[value] for value in step.inputs]
         version = self.program.version(step.domain)
@@ -168,7 +184,7 @@ class Executor:
             else:
                 frame[value] = own(results[slot], operands)
 
-    def _following(self, part: Part, frame: list[Any]) -> Part:
+    def following(self, part: Part, frame: list[Any]) -> Part:
         """The part that goes on where this one ended, by what the data gave."""
         assert part.next is not None
         reason = part.next

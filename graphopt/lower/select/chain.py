@@ -9,6 +9,7 @@ import numpy as np
 
 from graphopt.ir.dtype import DType
 from graphopt.ir.graph import Graph, Node, Value
+from graphopt.ir.types import TensorType
 from graphopt.lower.select.site import Choice, Operand, Site, dtype_of
 from graphopt.ops.call import plain_attributes
 from graphopt_kernels.bind.table import family
@@ -31,7 +32,11 @@ def chain(site: Site) -> Choice | None:
     if specs is None:
         return None
     operands = tuple(None if value is None else Operand(value) for value in site.inputs)
-    return Choice("elementwise", specs, attributes, operands)
+    made = [value.type for value in body.outputs]
+    dtypes_made = tuple(int(type.dtype) for type in made if isinstance(type, TensorType) and type.dtype is not None)
+    if len(dtypes_made) != len(made):
+        return None
+    return Choice("elementwise", specs, attributes, operands, facts={"dtypes": dtypes_made})
 
 
 def _text(body: Graph, site: Site) -> str | None:

@@ -7,6 +7,7 @@ A fused elementwise node counts as the operators in its body, when the epilogue 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +29,11 @@ class Epilogue:
     absorbed: list[Node] = field(default_factory=list[Node])
 
 
-def epilogue_of(graph: Graph, value: Value, *, bias_fits: bool) -> Epilogue:
-    """The longest epilogue after the value; `bias_fits` says that a constant that broadcasts may become a bias."""
+def epilogue_of(graph: Graph, value: Value, taken: AbstractSet[Node], *, bias_fits: bool) -> Epilogue:
+    """The longest epilogue after the value, of operators not `taken`.
+
+    `bias_fits` says that a constant that broadcasts may become a bias.
+    """
     found = Epilogue()
     current = value
     while not found.activation:
@@ -37,6 +41,8 @@ def epilogue_of(graph: Graph, value: Value, *, bias_fits: bool) -> Epilogue:
         if len(uses) != 1 or uses[0].node is graph.sink or not isinstance(uses[0].slot, int):
             break
         node = uses[0].node
+        if node in taken:
+            break
         made = graph.outputs_of(node)
         if len(made) != 1 or made[0] is None or not _same_type(current, made[0]):
             break
@@ -91,7 +97,7 @@ def _operators(graph: Graph, node: Node, current: Value) -> list[_Operator] | No
 
 
 def _operator(node: Node, inputs: tuple[Value | None, ...], at: Value) -> _Operator | None:
-    if node.op == "Add":
+    if node.op == "Add" or (node.op == "Sum" and len(inputs) == 2):
         return _Operator("Add", tuple(value for value in inputs if value is not at), {})
     if node.op in ("Relu", "Clip") and inputs[0] is at:
         return _Operator(node.op, inputs[1:], plain_attributes(node.attributes))

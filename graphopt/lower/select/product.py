@@ -32,7 +32,7 @@ def product(site: Site) -> Choice | None:
     has_bias = len(site.inputs) > BIAS and site.inputs[BIAS] is not None
     bias_fits = not has_bias and site.op in ("MatMul", "Gemm")
     for name in families_for(site.op):
-        full = epilogue_of(site.graph, site.outputs[0], bias_fits=bias_fits)
+        full = epilogue_of(site.graph, site.outputs[0], site.taken, bias_fits=bias_fits)
         for epilogue in (full, Epilogue()):
             found = _with(site, name, epilogue)
             if found is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ class Site:
     inputs: tuple[Value | None, ...]
     outputs: tuple[Value | None, ...]
     target: str
+    taken: AbstractSet[Node] = frozenset()
+    """Operators that other kernels compute along already."""
 
     @property
     def op(self) -> str:
@@ -67,6 +70,8 @@ class Choice:
     inputs: tuple[Operand | None, ...]
     absorbed: tuple[Node, ...] = ()
     """In order; the last one's output is the step's."""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Attributes that the operator's shape rule needs where subgraphs are gone."""
 
 
 def dtype_of(value: Value) -> np.dtype | None:

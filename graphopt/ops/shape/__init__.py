@@ -3,6 +3,7 @@
 from graphopt.ops.shape import (
     attention,
     elementwise,
+    fused,
     indexing,
     ml,
     movement,
@@ -19,6 +20,7 @@ from graphopt.ops.shape import (
 __all__ = [
     "attention",
     "elementwise",
+    "fused",
     "indexing",
     "ml",
     "movement",
