@@ -22,6 +22,7 @@ FAMILIES: tuple[str, ...] = (
     "normalization",
     "pooling",
     "gather",
+    "quantization",
 )
 """Modules of this package, in order of preference where two serve one operator."""
 
