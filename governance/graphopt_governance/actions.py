@@ -170,6 +170,13 @@ def revoke(
     return Withdrawn(digest.hex(), receipt.block, receipt.time, reason, emergency)
 
 
+def public_key(home: Home | None = None, passphrase: Passphrase = passphrase_from_environment) -> str:
+    """The public half of the key that signs manifests, in PEM, as `model_signing verify key --public_key` reads it."""
+    from graphopt_governance.signing_key import load_signing_key
+
+    return load_signing_key((home or Home.default()).signing_key, passphrase, make=False).public_pem.decode()
+
+
 def open_chain(home: Home) -> Chain | None:
     """The chain of the federation on this machine; None when there is none yet."""
     if not home.ledger.exists():

@@ -9,6 +9,10 @@ class KeyFileError(GraphoptError):
     """A key cannot be read, made, or opened with the passphrase at hand."""
 
 
+class BallotError(GraphoptError):
+    """A ballot is not well formed, is for another federation, or cannot be signed or relayed as it is."""
+
+
 class ChainError(GraphoptError):
     """A chain cannot be read or written, or is not the one that was asked for."""
 

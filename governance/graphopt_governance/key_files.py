@@ -30,15 +30,17 @@ def passphrase_from_environment() -> str | None:
 def read_key_file(path: Path) -> bytes | None:
     """The content of a key file, None when there is none; KeyFileError when others than its owner can open it."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # O_NONBLOCK: a FIFO in the place of a key must not hang the reader
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise KeyFileError(f"the key file {path} cannot be opened: {error.strerror}") from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise KeyFileError(f"the key file {path} is not a plain file")
     with os.fdopen(handle, "rb") as file:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISREG(mode):
-            raise KeyFileError(f"the key file {path} is not a plain file")
         if mode & 0o077:
             raise KeyFileError(f"the key file {path} can be opened by others; make it yours alone: chmod 600 {path}")
         return file.read(_MAX_KEY_FILE)

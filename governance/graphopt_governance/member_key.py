@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from eth_hash.auto import keccak
 
-from graphopt_governance.errors import KeyFileError
+from graphopt_governance.errors import BallotError, KeyFileError
 from graphopt_governance.key_files import Passphrase, create_key_file, passphrase_from_environment, read_key_file
 
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -70,6 +70,22 @@ def load_member_key(
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KeyFileError(f"the member key {path} cannot be read: not a V3 keystore, or another passphrase") from error
     return MemberKey(ec.derive_private_key(int.from_bytes(private, "big"), ec.SECP256K1()))
+
+
+def recover(identity: bytes, signature: bytes) -> bytes:
+    """The account whose key made a 65-byte `signature` over `identity`; BallotError for one that cannot count."""
+    from eth_keys.datatypes import Signature
+    from eth_keys.exceptions import BadSignature
+    from eth_utils.exceptions import ValidationError
+
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    if len(signature) != 65 or s > _ORDER // 2 or signature[64] not in (27, 28):
+        raise BallotError("a signature is not of 65 bytes in the one form that counts")
+    try:
+        recovered = Signature(vrs=(signature[64] - 27, r, s)).recover_public_key_from_msg_hash(identity)
+    except (BadSignature, ValidationError) as error:
+        raise BallotError("a signature is nobody's") from error
+    return recovered.to_canonical_address()
 
 
 def in_order(signatures: Sequence[tuple[bytes, bytes]]) -> list[bytes]:

@@ -24,7 +24,9 @@ def provenance(node: Node) -> dict[str, str]:
 
 def restore_provenance(node: Node) -> None:
     """Takes the entries out of a node's metadata and back into its fields; leaves entries of another form alone."""
-    source, rules = _names(node.metadata.get(SOURCE)), _names(node.metadata.get(RULES))
+    if SOURCE not in node.metadata:
+        return
+    source, rules = _names(node.metadata[SOURCE]), _names(node.metadata.get(RULES))
     if source is None or not rules:
         return
     del node.metadata[SOURCE], node.metadata[RULES]

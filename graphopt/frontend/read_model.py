@@ -14,6 +14,7 @@ from graphopt.frontend.external import Folder
 from graphopt.frontend.functions import choose_functions
 from graphopt.frontend.read_graph import GraphReader
 from graphopt.frontend.schema import OLDEST_OPSET, newest_opset
+from graphopt.frontend.text import check_text
 from graphopt.ir.graph import Graph
 
 _CONSTANTS_ARE_LISTED_BEFORE = 4  # IR version 4 made a listed initializer one that the caller may override
@@ -53,6 +54,7 @@ def _parse(path: Path) -> ModelProto:
 
 
 def _read(model: ModelProto, folder: Folder | None) -> Graph:
+    check_text(model)
     if not model.HasField("graph") or model.ir_version < 1:
         raise ModelError("not an ONNX model: it has no graph or no IR version")
     if model.ir_version > onnx.IR_VERSION:
@@ -75,6 +77,8 @@ def _opsets(model: ModelProto) -> dict[str, int]:
         domain = "" if entry.domain == "ai.onnx" else entry.domain
         if opsets.setdefault(domain, entry.version) != entry.version:
             raise ModelError(f"the model imports two versions of the operator set {domain or 'ai.onnx'!r}")
+        if not 0 < entry.version < 2**31:
+            raise ModelError(f"the model imports version {entry.version} of {domain or 'ai.onnx'!r}, which cannot be")
         newest = newest_opset(domain)
         if newest is not None and entry.version > newest:
             raise ModelError(

@@ -61,7 +61,7 @@ def read_dtype(number: int, where: str) -> DType | None:
         return DType(number)
     except ValueError:
         raise ModelError(
-            f"{where}: element type {number} is unknown (known are 1 to {max(DType)}); "
+            f"{where}: element type {number} is unknown (known are 1 to {int(max(DType))}); "
             "the model may be newer than this version"
         ) from None
 

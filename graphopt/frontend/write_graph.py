@@ -96,11 +96,11 @@ class GraphWriter:
         return self._fresh(f"{name}_{number}")
 
     def _write_node(self, node: Node, proto: NodeProto) -> None:
-        proto.op_type, proto.domain, proto.name = node.op, node.domain, node.name
-        if node.overload:
-            proto.overload = node.overload
-        if node.doc:
-            proto.doc_string = node.doc
+        proto.op_type = node.op
+        texts = (("domain", node.domain), ("name", node.name), ("overload", node.overload), ("doc_string", node.doc))
+        for field, text in texts:
+            if text:
+                setattr(proto, field, text)
         proto.input.extend("" if v is None else self.names[v] for v in self.graph.inputs_of(node))
         proto.output.extend("" if v is None else self.names[v] for v in self.graph.outputs_of(node))
         captured = {key: self.names[value] for key, value in self.graph.captures_of(node).items()}

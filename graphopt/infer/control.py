@@ -78,13 +78,29 @@ class _Run(Protocol):
 
 
 def _branches(call: Inference, run: _Run) -> Types:
+    """What both branches give in common.
+
+    A branch that breaks its operators' specifications cannot be the one that runs (exporters leave such branches
+    behind when an input's shape becomes fixed): then the other one decides.
+    """
     results: list[Types] = []
-    for label in ("then_branch", "else_branch"):
+    broken: list[ModelError] = []
+    condition = call.values[0] if call.values else None
+    for label, taken in (("then_branch", True), ("else_branch", False)):
         branch: Graph = call.attributes[label]
-        run(branch, (), {}, label)
-        results.append(tuple(value.type for value in branch.outputs))
-    if {len(result) for result in results} != {call.outputs}:
-        raise ModelError(f"If: branches give {len(results[0])} and {len(results[1])} values for {call.outputs} outputs")
+        if len(branch.outputs) != call.outputs:
+            raise ModelError(f"If: its {label} gives {len(branch.outputs)} values for {call.outputs} outputs")
+        try:
+            run(branch, (), {}, label)
+        except ModelError as error:
+            broken.append(error)
+            continue
+        if condition is None or condition.dtype == object or bool(condition.all()) is taken:
+            results.append(tuple(value.type for value in branch.outputs))
+    if not results:
+        raise broken[0]
+    if len(results) == 1:
+        return results[0]
     joined: list[Type | None] = []
     for slot, (a, b) in enumerate(zip(*results, strict=True)):
         _check_one_dtype(a, b, "the branches of If")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 
 from graphopt.errors import ModelError
 from graphopt.infer.control import infer_control
@@ -14,6 +13,7 @@ from graphopt.infer.onnx_rule import infer_by_onnx
 from graphopt.ir.graph import Graph, Node, Value
 from graphopt.ir.types import TensorType, Type
 from graphopt.ops.call import plain_attributes
+from graphopt.ops.infer_call import apply_rule
 from graphopt.ops.table import Inference, shape_rule_of
 
 _SOME_TENSOR = TensorType(None)  # a value nothing is known of; a None among the types means an operand left out
@@ -72,8 +72,8 @@ class Walk:
         )
         try:
             types, elements = self._types(graph, node, call)
-        except (ModelError, onnx.shape_inference.InferenceError) as error:
-            raise ModelError(f"node {node.name or first!r}: {_sentence(error)}") from error
+        except ModelError as error:
+            raise ModelError(f"node {node.name or first!r}: {error}") from error
         for value, type, known in zip(outputs, types, elements, strict=True):
             if value is None:
                 continue
@@ -89,8 +89,7 @@ class Walk:
             types = infer_control(graph, node, call, self.elements, Walk)
             return types, (None,) * call.outputs
         rule = shape_rule_of(call.op, call.domain)
-        types = infer_by_onnx(call, node, graph.opsets) if rule is None else rule(call)
-        types = (*types, *(None,) * (call.outputs - len(types)))[: call.outputs]
+        types = infer_by_onnx(call, node, graph.opsets) if rule is None else apply_rule(rule, call)
         return types, known_elements(call, types)
 
 
@@ -103,7 +102,3 @@ def _check_dtype(node: Node, value: Value, type: Type | None) -> None:
             f"node {node.name or value.name!r}: {node.op} gives {type.dtype}, "
             f"but {value.name!r} is declared {declared.dtype}"
         )
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import onnx
 from onnx import GraphProto, NodeProto, TypeProto
 
+from graphopt.errors import ModelError
 from graphopt.frontend.attribute import write_attribute
 from graphopt.frontend.tensor import write_tensor
 from graphopt.frontend.types import read_type, write_type
@@ -21,10 +22,10 @@ def infer_by_onnx(call: Inference, node: Node, opsets: Mapping[str, int]) -> tup
     """The output types as onnx infers them; all None for a domain it does not know.
 
     Our expressions go in under names of their own and come back as themselves.
-    onnx.shape_inference.InferenceError, when all dims are numbers, for what breaks the operator's specification.
+    ModelError, when all dims are numbers, for what breaks the operator's specification.
     """
     nothing = (None,) * call.outputs
-    if any(type == TensorType(None) for type in call.types):
+    if any(isinstance(type, TensorType) and type.dtype is None for type in call.types):
         return nothing
     try:
         schema = onnx.defs.get_schema(call.op, call.version, call.domain)
@@ -47,10 +48,10 @@ def infer_by_onnx(call: Inference, node: Node, opsets: Mapping[str, int]) -> tup
     imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, proto, types, data, {}, imports)
-    except onnx.shape_inference.InferenceError:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError) as error:
         if names:
             return nothing  # some of its rules refuse a dimension that is only not known yet
-        raise
+        raise ModelError(" ".join(str(error).split())) from error
     outputs = tuple(_read(found.get(f"o{slot}"), call, slot, names) for slot in range(call.outputs))
     if names and not any(_has_zero(type) for type in call.types):
         return tuple(_without_zeros(type, call, slot) for slot, type in enumerate(outputs))

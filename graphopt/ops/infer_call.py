@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from graphopt.ir.types import Type
-from graphopt.ops.table import Inference, shape_rule_of
+from graphopt.errors import ModelError
+from graphopt.ir.types import TensorType, Type
+from graphopt.ops.table import Inference, ShapeRule, shape_rule_of
 
 
 def infer_call(
@@ -30,4 +31,21 @@ def infer_call(
     rule = shape_rule_of(op, domain)
     if rule is None:
         return None
-    return rule(Inference(op, domain, version, attributes, tuple(types), tuple(values), outputs, name))
+    known = tuple(values) or (None,) * len(types)
+    return apply_rule(rule, Inference(op, domain, version, attributes, tuple(types), known, outputs, name))
+
+
+def apply_rule(rule: ShapeRule, call: Inference) -> tuple[Type | None, ...]:
+    """What a shape rule gives, one type for each output; ModelError for what the rule cannot make sense of."""
+    try:
+        types = rule(call)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        given = ", ".join("nothing" if type is None else str(type) for type in call.types)
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError(f"{call.op} (opset {call.version}) cannot take {given}: {reason}") from error
+    for type in types:
+        if isinstance(type, TensorType) and type.shape is not None:
+            for dim in type.shape:
+                if isinstance(dim, int) and not 0 <= dim < 2**63:
+                    raise ModelError(f"{call.op} (opset {call.version}) would give a tensor of shape {type}")
+    return types if len(types) == call.outputs else (*types, *(None,) * (call.outputs - len(types)))[: call.outputs]

@@ -133,7 +133,6 @@ class Federation:
             self.db.execute("ROLLBACK")
             raise
         self.db.execute("COMMIT")
-        self.gas = outcome.gas
         decoded = (decode_event(topics, data) for topics, data in outcome.logs)
         return [event for event in decoded if event is not None]
 
@@ -172,6 +171,7 @@ class Federation:
             raise TurnedDownError(revert_reason(outcome.error))
         self.header = Header.decode(outcome.headers[-1][3])
         self.now = self.header.time
+        self.gas = outcome.gas
         return outcome
 
 

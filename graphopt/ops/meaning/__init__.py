@@ -11,9 +11,12 @@ from graphopt.ops.meaning import (
     pooling,
     product,
     quantisation,
+    quantised_lstm,
     recurrent,
     reduction,
+    resize,
     shape,
+    trees,
     unary,
 )
 
@@ -28,8 +31,11 @@ __all__ = [
     "pooling",
     "product",
     "quantisation",
+    "quantised_lstm",
     "recurrent",
     "reduction",
+    "resize",
     "shape",
+    "trees",
     "unary",
 ]

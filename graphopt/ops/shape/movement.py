@@ -8,6 +8,7 @@ from graphopt.ir.dim import Dim, floor_divide, product
 from graphopt.ir.types import Shape, TensorType
 from graphopt.ops.shape.extent import is_nonnegative
 from graphopt.ops.shape.operand import (
+    MOST_DIMENSIONS,
     Result,
     axes_in,
     axis_in,
@@ -268,8 +269,8 @@ def _check_count(call: Inference, data: Shape, dims: list[Dim]) -> None:
 
 
 def _equal_pieces(call: Inference, size: Dim, count: int) -> list[Dim]:
-    if count < 1:
-        refuse(call, "must give at least one piece")
+    if count != call.outputs or count < 1:
+        refuse(call, f"splits into {count} pieces but has {call.outputs} outputs")
     if call.version < 18:
         if isinstance(size, int) and size % count:
             refuse(call, f"cannot cut {size} elements into {count} equal pieces")
@@ -283,7 +284,7 @@ def _rank_of_vector(call: Inference, slot: int) -> Shape | None:
     vector = shape_of(call, slot)
     if vector is None or len(vector) != 1 or not isinstance(vector[0], int):
         return None
-    return unknown_shape(call, vector[0])
+    return unknown_shape(call, vector[0]) if vector[0] <= MOST_DIMENSIONS else None
 
 
 def _show(dims: Sequence[Dim]) -> str:

@@ -21,6 +21,8 @@ from graphopt.ops.table import Inference
 
 Result = tuple[Type | None, ...]
 
+MOST_DIMENSIONS = 64  # numpy's limit; a rank read from a model is not trusted beyond it
+
 
 def refuse(call: Inference, problem: str) -> NoReturn:
     """Raise the ModelError that says how this application breaks its operator's specification."""

@@ -12,6 +12,7 @@ from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType
 from graphopt.ops.shape.extent import is_nonnegative, larger
 from graphopt.ops.shape.operand import (
+    MOST_DIMENSIONS,
     Result,
     axes_in,
     dims_in,
@@ -58,7 +59,9 @@ def constant_of_shape(call: Inference) -> Result:
         return (TensorType(dtype, made),)
     vector = shape_of(call, 0)
     rank = vector[0] if vector is not None and len(vector) == 1 else None
-    return (TensorType(dtype, unknown_shape(call, rank) if isinstance(rank, int) else None),)
+    if not isinstance(rank, int) or rank > MOST_DIMENSIONS:
+        return (TensorType(dtype),)
+    return (TensorType(dtype, unknown_shape(call, rank)),)
 
 
 @shape_rule("Range")
