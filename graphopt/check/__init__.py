@@ -10,13 +10,16 @@ from graphopt.check.call import run_call
 
 if TYPE_CHECKING:
     from graphopt.check.adversarial import adversarial_feeds, special_values
+    from graphopt.check.application import ApplicationCheck, Checked
     from graphopt.check.comparison import Difference, compare
     from graphopt.check.differential import CheckReport, Oracle, OutputCheck, check_application, check_model
     from graphopt.check.interpreter import interpret
     from graphopt.check.rounding import allowances
 
 __all__ = [
+    "ApplicationCheck",
     "CheckReport",
+    "Checked",
     "Difference",
     "Oracle",
     "OutputCheck",
@@ -32,6 +35,7 @@ __all__ = [
 
 _MODULES = {
     "adversarial": ("adversarial_feeds", "special_values"),
+    "application": ("ApplicationCheck", "Checked"),
     "comparison": ("Difference", "compare"),
     "differential": ("CheckReport", "Oracle", "OutputCheck", "check_application", "check_model"),
     "interpreter": ("interpret",),

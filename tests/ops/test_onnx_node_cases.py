@@ -15,7 +15,14 @@ _CORNERS = (
     "the case divides by the fractional output width (0.6·4 − 1), the text by the length of the resized tensor; "
     "ONNX Runtime reads the text as we do and excludes the case"
 )
+_DRAWS = "ONNX fixes the distribution and not the draws; the case has those of numpy's legacy generator"
 DISAGREEMENTS = {
+    "test_bernoulli": _DRAWS,
+    "test_bernoulli_double": _DRAWS,
+    "test_bernoulli_double_expanded": _DRAWS,
+    "test_bernoulli_expanded": _DRAWS,
+    "test_bernoulli_seed": _DRAWS,
+    "test_bernoulli_seed_expanded": _DRAWS,
     "test_resize_downsample_scales_linear_align_corners": _CORNERS,
     "test_resize_downsample_scales_cubic_align_corners": _CORNERS,
 }
@@ -57,7 +64,8 @@ def _unequal(want: Any, have: Any, case: NodeCase) -> str:
     if want.dtype != have.dtype:
         return f"dtype {have.dtype} for {want.dtype}"
     kind = np.complex128 if want.dtype.kind == "c" else np.float64
-    relative = max(case.relative, len(case.ops) * _unit(want.dtype))  # each node rounds once
+    # each node rounds once; the cases of composite operators round after each step of theirs, in short types too
+    relative = max(case.relative, 4 * len(case.ops) * _unit(want.dtype))
     close = np.isclose(have.astype(kind), want.astype(kind), relative, case.absolute, equal_nan=True)
     return "" if close.all() else f"{int((~close).sum())} of {want.size} elements"
 

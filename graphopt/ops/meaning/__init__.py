@@ -1,10 +1,13 @@
 """What each operator computes, on numpy arrays: one file a family, registered on import."""
 
 from graphopt.ops.meaning import (
+    attention,
     binary,
     cast,
     convolution,
+    features,
     gather,
+    linear_models,
     logic,
     movement,
     normalisation,
@@ -12,19 +15,25 @@ from graphopt.ops.meaning import (
     product,
     quantisation,
     quantised_lstm,
+    randomness,
     recurrent,
     reduction,
     resize,
+    sequence,
     shape,
+    strings,
     trees,
     unary,
 )
 
 __all__ = [
+    "attention",
     "binary",
     "cast",
     "convolution",
+    "features",
     "gather",
+    "linear_models",
     "logic",
     "movement",
     "normalisation",
@@ -32,10 +41,13 @@ __all__ = [
     "product",
     "quantisation",
     "quantised_lstm",
+    "randomness",
     "recurrent",
     "reduction",
     "resize",
+    "sequence",
     "shape",
+    "strings",
     "trees",
     "unary",
 ]
