@@ -33,6 +33,7 @@ class Application:
     made: tuple[Node, ...]
     constant_of: Callable[[Value], Constant | None]
     """What is known of a value at compile time, captured ones included."""
+    opsets: Mapping[str, int]
 
 
 class Watcher(Protocol):
@@ -257,9 +258,8 @@ class Rewriter:
     def _refusal(self, now: _Transaction) -> str | None:
         if self._watcher is None or not now.replaced:
             return None
-        return self._watcher.admit(
-            Application(now.rule, self.graph, now.node, tuple(now.replaced), tuple(now.made), self.constant_of)
-        )
+        both = (tuple(now.replaced), tuple(now.made))
+        return self._watcher.admit(Application(now.rule, self.graph, now.node, *both, self.constant_of, self.opsets))
 
     def _take_back(self, now: _Transaction) -> None:
         for node in reversed(now.made):
