@@ -13,6 +13,7 @@ from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 
 FAMILIES: tuple[str, ...] = (
     "matmul",
+    "matmul_integer",
     "convolution",
     "elementwise",
     "copy",
