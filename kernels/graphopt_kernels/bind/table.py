@@ -13,6 +13,7 @@ from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 
 FAMILIES: tuple[str, ...] = (
     "matmul",
+    "matmul_integer",
     "convolution",
     "elementwise",
     "copy",
@@ -21,6 +22,7 @@ FAMILIES: tuple[str, ...] = (
     "normalization",
     "pooling",
     "gather",
+    "quantization",
 )
 """Modules of this package, in order of preference where two serve one operator."""
 
