@@ -12,6 +12,7 @@
         Taking power away (REMOVE, CANCEL) is immediate; giving it (ADMIT, CHANGE, QUORUM, DELAY) waits for the delay.
         REMOVE covers no epoch and no nonce, so that nobody can burn the signatures of his own removal: a member's number
         is never given again, so it cannot be replayed either.  Accounts and signing keys are never taken twice.
+        It is one long file, because whoever checks the code at an address checks one source.
 """
 
 MAX_MEMBERS: constant(uint256) = 32

@@ -77,8 +77,19 @@ def view(db: sqlite3.Connection, chain_id: int, now: int, contract: bytes, call:
     base: Any = AtomicDB(Nodes(db))
     chain = chain_class(chain_id)(base)
     header = next_header(chain, now)
-    # a state that is not persisted leaves no trace
-    computation = chain.get_vm(header).state.apply_transaction(relayed(chain, header, chain_id, contract, call))
+    # a message without a transaction: nothing is signed, and a state that is not persisted leaves no trace
+    vm = chain.get_vm(header)
+    relayer = _RELAYER.public_key.to_canonical_address()
+    computation = vm.execute_bytecode(
+        origin=relayer,
+        gas_price=_GAS_PRICE,
+        gas=GAS_LIMIT,
+        to=contract,
+        sender=relayer,
+        value=0,
+        data=call,
+        code=vm.state.get_code(contract),
+    )
     return not computation.is_error, bytes(computation.output)
 
 

@@ -18,10 +18,12 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from graphopt_governance import rlp_decoding
 from graphopt_governance.action import Domain
 from graphopt_governance.chain import Receipt, Snapshot
 from graphopt_governance.contract import (
@@ -53,6 +55,14 @@ _SCHEMA = (
 _WAIT_SECONDS = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one block executed: the first creates the contract (its init code), all others call it."""
+
+    time: int
+    data: bytes
+
+
 class Ledger:
     """The embedded chain in the file at `path`.  Open with `Ledger.open`, make with `Ledger.create`."""
 
@@ -63,26 +73,40 @@ class Ledger:
     @classmethod
     def create(cls, path: Path, founders: Sequence[Founder], quorum: int = 1, delay: int = 0) -> Ledger:
         """Make a ledger with a federation of `founders`; or open the one that another process made first."""
-        make_private_folder(path.parent)
-        # the file's mode is set before anything is in it; SQLite gives its journal the same
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        with _connection(path) as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            with _transaction(db):
-                if not _is_made(db):
-                    for statement in _SCHEMA:
-                        db.execute(statement)
-                    # 2**48 ids: two ledgers do not meet, and every tool that reads ids as floats still can
-                    chain_id = 2**48 + secrets.randbelow(2**48)
-                    outcome = _virtual_machine().deploy(
-                        db, chain_id, int(time.time()), deployment(founders, quorum, delay)
-                    )
-                    if outcome.error is not None:
-                        raise ActionError("the new federation", revert_reason(outcome.error))
-                    _record(db, outcome)
-                    values = {"format": b"%d" % FORMAT, "chain": b"%d" % chain_id, "contract": outcome.contract}
-                    db.executemany("INSERT INTO ledger VALUES (?, ?)", values.items())
+        # 2**48 ids: two ledgers do not meet, and every tool that reads ids as floats still can
+        chain_id = 2**48 + secrets.randbelow(2**48)
+        with _new_file(path) as db:
+            if not _is_made(db):
+                _begin(db, chain_id, int(time.time()), deployment(founders, quorum, delay))
         return cls.open(path)
+
+    @classmethod
+    def rebuild(cls, path: Path, chain_id: int, genesis_time: int, calls: Sequence[Call], head: bytes) -> Ledger:
+        """A new ledger from what `history` gave; ChainError, and no ledger, when it does not come to the same head."""
+        with _new_file(path) as db:
+            if _is_made(db):
+                raise ChainError(f"there is a ledger at {path} already")
+            if not calls:
+                raise ChainError("a ledger begins with its contract; the log is empty")
+            contract = _begin(db, chain_id, genesis_time, calls[0].data)
+            for call in calls[1:]:
+                outcome = _virtual_machine().execute(db, chain_id, call.time, contract, call.data)
+                if outcome.error is not None:
+                    raise ChainError(f"the log does not replay: {revert_reason(outcome.error)}")
+                _record(db, outcome)
+            row = db.execute("SELECT hash FROM blocks ORDER BY number DESC LIMIT 1").fetchone()
+            if row[0] != head:
+                raise ChainError("the log does not replay to the head that it claims")
+        return cls.open(path)
+
+    def history(self) -> tuple[int, list[Call], bytes]:
+        """The genesis block's time, every call since, and the head's hash: all it takes to rebuild the ledger."""
+        query = "SELECT b.time, t.raw, b.hash FROM blocks b LEFT JOIN transactions t ON t.block = b.number ORDER BY 1"
+        with _connection(self.path) as db:
+            (genesis_time, _, _), *rows = db.execute(query).fetchall()
+        # the sixth field of a transaction is its data; all else follows from the order
+        calls = [Call(seconds, cast("list[bytes]", rlp_decoding.decode(raw))[5]) for seconds, raw, _ in rows]
+        return genesis_time, calls, rows[-1][2]
 
     @classmethod
     def open(cls, path: Path) -> Ledger:
@@ -162,6 +186,30 @@ def _virtual_machine() -> ModuleType:
     finally:
         sys.setrecursionlimit(limit)
     return embedded
+
+
+@contextmanager
+def _new_file(path: Path) -> Generator[sqlite3.Connection]:
+    make_private_folder(path.parent)
+    # the file's mode is set before anything is in it; SQLite gives its journal the same
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    with _connection(path) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        with _transaction(db):
+            yield db
+
+
+def _begin(db: sqlite3.Connection, chain_id: int, now: int, code: bytes) -> bytes:
+    """Create the tables and the contract, whose address is returned."""
+    for statement in _SCHEMA:
+        db.execute(statement)
+    outcome = _virtual_machine().deploy(db, chain_id, now, code)
+    if outcome.error is not None:
+        raise ActionError("the new federation", revert_reason(outcome.error))
+    _record(db, outcome)
+    values = {"format": b"%d" % FORMAT, "chain": b"%d" % chain_id, "contract": outcome.contract}
+    db.executemany("INSERT INTO ledger VALUES (?, ?)", values.items())
+    return outcome.contract
 
 
 def _record(db: sqlite3.Connection, outcome: Outcome) -> None:

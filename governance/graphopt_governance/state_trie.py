@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-import rlp
 from eth_hash.auto import keccak
 
+from graphopt_governance import rlp_decoding
 from graphopt_governance.action import word
 from graphopt_governance.contract import artifact
 from graphopt_governance.errors import ChainError
@@ -58,7 +58,7 @@ class TrieStorage:
     def slot(self, key: int) -> int:
         """The word at `key`; 0 where nothing was written."""
         value = _lookup(self._nodes, self._root, keccak(word(key)))
-        return int.from_bytes(cast(bytes, rlp.decode(value)), "big") if value is not None else 0
+        return int.from_bytes(_word(value), "big") if value is not None else 0
 
 
 def _lookup(nodes: Nodes, root: bytes, key: bytes) -> bytes | None:
@@ -96,10 +96,20 @@ def _fetch(nodes: Nodes, digest: bytes) -> list[Any]:
     return _decode(raw)
 
 
+def _word(raw: bytes) -> bytes:
+    try:
+        value = rlp_decoding.decode(raw)
+    except (ValueError, RecursionError) as error:
+        raise ChainError("the chain's state has a value that is none") from error
+    if not isinstance(value, bytes) or len(value) > 32:
+        raise ChainError("the chain's state has a value that is none")
+    return value
+
+
 def _decode(raw: bytes) -> list[Any]:
     try:
-        fields = rlp.decode(raw)
-    except rlp.DecodingError as error:
+        fields = rlp_decoding.decode(raw)
+    except (ValueError, RecursionError) as error:
         raise ChainError("the chain's state has a node that is none") from error
     return cast("list[Any]", fields) if isinstance(fields, list) else []
 

@@ -10,12 +10,14 @@ from graphopt.check.call import run_call
 
 if TYPE_CHECKING:
     from graphopt.check.adversarial import adversarial_feeds, special_values
+    from graphopt.check.applications import CheckApplications, regions_of
     from graphopt.check.comparison import Difference, compare
     from graphopt.check.differential import CheckReport, Oracle, OutputCheck, check_application, check_model
     from graphopt.check.interpreter import interpret
     from graphopt.check.rounding import allowances
 
 __all__ = [
+    "CheckApplications",
     "CheckReport",
     "Difference",
     "Oracle",
@@ -26,11 +28,13 @@ __all__ = [
     "check_model",
     "compare",
     "interpret",
+    "regions_of",
     "run_call",
     "special_values",
 ]
 
 _MODULES = {
+    "applications": ("CheckApplications", "regions_of"),
     "adversarial": ("adversarial_feeds", "special_values"),
     "comparison": ("Difference", "compare"),
     "differential": ("CheckReport", "Oracle", "OutputCheck", "check_application", "check_model"),

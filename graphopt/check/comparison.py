@@ -1,9 +1,11 @@
 """Whether a result is the expected one, and where it is not.
 
 At `exact` two results are the same when they are the same bit for bit; all NaN are one, the sign of zero counts.
-At `reassociate` NaN and infinities have to be where they were, and a finite element may be off by what is *allowed*
-for it: an array that `check.rounding` derives from the computation itself.  Without one, half a unit in the last place
-on either side is all there is.  At `approximate`, a stated bound relative to the largest expected element is added.
+At `reassociate` what is not finite has to stay so (another order of terms may make NaN of infinities, or the reverse),
+and a finite element may be off by what is *allowed* for it: an array that `check.rounding` derives from the computation
+itself.  Without one, half a unit in the last place on either side is all there is.  The smallest normal number is
+added to it, since kernels may flush denormals to zero.  At `approximate`, a stated bound relative to the largest
+expected element is added to that.
 """
 
 from __future__ import annotations
@@ -119,7 +121,7 @@ def _compare_floats(
         limit = np.zeros(x.shape)
     else:
         rounding = np.abs(x) * _unit(a.dtype) if allowed is None else allowed
-        limit = rounding + (bound * largest if level is Exactness.APPROXIMATE else 0.0)
+        limit = rounding + _smallest(a.dtype) + (bound * largest if level is Exactness.APPROXIMATE else 0.0)
     for name, wrong in _wrong(x, y, finite, error, limit, level):
         if wrong.any():
             worst = np.where(wrong, np.where(finite, error - limit, np.inf), -1.0)
@@ -144,8 +146,9 @@ def _wrong(
 ) -> list[tuple[str, np.ndarray]]:
     nan = np.isnan(x) != np.isnan(y)
     infinite = ~finite & ~np.isnan(x) & ~np.isnan(y) & np.asarray(x != y)
-    if level is not Exactness.EXACT:  # rounding may carry a number that is almost too large over the edge
-        infinite &= ~np.isposinf(limit)
+    if level is not Exactness.EXACT:
+        nan &= np.isfinite(x) | np.isfinite(y)
+        infinite &= ~np.isposinf(limit)  # rounding may carry a number that is almost too large over the edge
     zero = np.zeros(x.shape, bool)
     if level is Exactness.EXACT and x.dtype.kind != "c":
         zero = (x == 0) & (y == 0) & (np.signbit(x) != np.signbit(y))
@@ -155,7 +158,17 @@ def _wrong(
 def _unit(dtype: np.dtype) -> float:
     import ml_dtypes
 
-    return float(ml_dtypes.finfo(np.dtype(dtype.type(0).real.dtype) if dtype.kind == "c" else dtype).eps)
+    return float(ml_dtypes.finfo(_real(dtype)).eps)
+
+
+def _smallest(dtype: np.dtype) -> float:
+    import ml_dtypes
+
+    return float(ml_dtypes.finfo(_real(dtype)).tiny)
+
+
+def _real(dtype: np.dtype) -> np.dtype:
+    return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64) if dtype.kind == "c" else dtype
 
 
 def _first(wrong: np.ndarray) -> tuple[int, ...]:

@@ -103,9 +103,10 @@ def check_model(
     skipped: list[str] = []
     failures: list[str] = []
     ran = 0
+    exact = level is Exactness.EXACT
     for trial in range(trials if feeds is None else len(feeds)):
         try:
-            fed = adversarial_feeds(before, trial, seed) if feeds is None else feeds[trial]
+            fed = adversarial_feeds(before, trial, seed, exact) if feeds is None else feeds[trial]
             expected = interpret(before, fed)
         except GraphoptError as error:
             skipped.append(str(error))
@@ -118,7 +119,6 @@ def check_model(
             failures.append(f"trial {trial}: {error}")
             continue
         ran += 1
-        exact = level is Exactness.EXACT
         allowed: Mapping[str, Any] = {} if exact else allowances(before, fed, expected, seed)
         for name, value in expected.items():
             difference = compare(value, got.get(name), level, allowed.get(name), bound)

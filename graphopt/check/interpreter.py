@@ -118,6 +118,8 @@ def _checked(value: Value, fed: Any) -> Any:
     array = np.asarray(fed)
     if type.dtype is not None and array.dtype != type.dtype.numpy and array.dtype.kind not in "US":
         raise InputError(f"input {value.name!r} is {type}, got {array.dtype}{list(array.shape)}")
+    if type.shape == () and array.size == 1:
+        array = array.reshape(())  # numpy's own functions turn scalars into arrays of one element
     if type.shape is not None:
         fits = len(type.shape) == array.ndim and all(
             not isinstance(dim, int) or dim == size for dim, size in zip(type.shape, array.shape, strict=True)

@@ -24,7 +24,7 @@ def anchor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the approval of a signed bundle on record, on the embedded chain.
+    """Put the approval of a signed bundle on record.
 
     The first use founds a federation whose one member is the owner of this machine's keys. The embedded chain is
     one operator's ledger without consensus: it shows that a bundle was altered, not approved or revoked, but not

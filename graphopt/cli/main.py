@@ -46,8 +46,15 @@ def about(
 ) -> None:
     """Compile ONNX models ahead of time, and prove what was done.
 
-    Results go to standard output, everything else to standard error.  Exit codes: 0 done; 2 the command could not
-    be done, with one sentence that says why; 130 interrupted.
+    Results go to standard output, everything else to standard error.
+
+    \b
+    Exit codes:
+      0    done
+      2    it could not be done; one sentence says why
+      10   and above: `graphopt verify` refused the bundle (see there)
+      70   graphopt itself is wrong; GRAPHOPT_TRACEBACK=1 shows where
+      130  interrupted
     """
 
 

@@ -7,11 +7,11 @@ from graphopt.cli.progress import step
 
 
 def sign(bundle: BundlePath, as_json: AsJson = False) -> None:
-    """Sign a bundle's manifest with the P-256 key of this machine's owner.
+    """Sign a bundle's manifest.
 
-    Every file is checked against the manifest first. The key is made on first use, in $GRAPHOPT_HOME or
-    ~/.local/share/graphopt, readable by its owner alone. The digest does not change by signing; signing again
-    replaces the signature.
+    Every file is checked against the manifest first, which is then signed with the P-256 key of this machine's owner.
+    The key is made on first use, in $GRAPHOPT_HOME or ~/.local/share/graphopt, readable by its owner alone. The digest
+    does not change by signing; signing again replaces the signature.
 
     \b
     Example:

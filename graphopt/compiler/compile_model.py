@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from graphopt.bundle.artifact import MODEL, PROGRAM, WEIGHTS, Artifact, Content, library_name
 from graphopt.bundle.open import choose_target
 from graphopt.compiler.evidence import gather
+from graphopt.compiler.meanings import check_meanings
 from graphopt.compiler.native import NativeCode, build_native
 from graphopt.compiler.optimize_model import optimize_graph, prepare_for_lowering
 from graphopt.compiler.report import CompileReport, Evidence, StepCounts
@@ -75,6 +76,8 @@ def compile_model(
     with clock("lower"):
         lowering = prepare_for_lowering(graph, level=level, skip=skip)
         image, store = _lower(graph, sorted(set(targets)))
+        for program in image.programs:
+            check_meanings(program)
     with clock("kernels"):
         native = {target: build_native(image.programs[index], target) for target, index in image.targets.items()}
     target = choose_target(image.targets)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphopt.errors import GraphoptError
 from graphopt.frontend import read_onnx, write_onnx
+from graphopt.infer import infer_types
 from graphopt.ir import Graph
 from graphopt.passes.pipeline import check_order, known_names, lowering_passes, optimization_passes
 from graphopt.rewrite import Exactness, Pass, RewriteReport, Watcher, run_passes
@@ -70,4 +71,6 @@ def _run(
     if unknown:
         raise GraphoptError(f"there is no pass {unknown[0]!r} to skip; there are {', '.join(sorted(known_names()))}")
     check_order(passes)
-    return run_passes(graph, passes, level=Exactness.parse(level), skip=skip, watcher=watcher)
+    exactness = Exactness.parse(level)
+    infer_types(graph)
+    return run_passes(graph, passes, level=exactness, skip=skip, watcher=watcher, refine=infer_types)

@@ -119,19 +119,18 @@ class Graph:
 
     def nodes(self) -> Iterator[Node]:
         """All operators, in insertion order."""
-        return (v for v in self.net if isinstance(v, Node) and v is not self.sink)
+        return (v for v in self._pred if type(v) is Node and v is not self.sink)
 
     def values(self) -> Iterator[Value]:
         """All values, in insertion order."""
-        return (v for v in self.net if isinstance(v, Value))
+        return (v for v in self._pred if type(v) is Value)
 
     def sorted_nodes(self) -> list[Node]:
         """All operators, producers before users, otherwise in insertion order; ValueError on a cycle."""
         nodes = list(self.nodes())
         rank = {node: place for place, node in enumerate(nodes)}
-        waiting: dict[Node, int] = {}
-        for node in nodes:
-            waiting[node] = sum(1 for value in self._pred[node] if self._pred[value])
+        before = self._pred
+        waiting = {node: len([value for value in before[node] if before[value]]) for node in nodes}
         ready = [place for place, node in enumerate(nodes) if not waiting[node]]
         order: list[Node] = []
         while ready:
@@ -149,16 +148,16 @@ class Graph:
 
     def inputs_of(self, node: Node) -> tuple[Value | None, ...]:
         """The values in the node's input slots, None where an optional input is left out."""
-        return _in_order((k, v) for v, edges in self._edges_in(node) for k in edges if isinstance(k, int))
+        return _in_order(self._pred[node])
 
     def captures_of(self, node: Node) -> dict[str, Value]:
         """What the node's subgraphs capture: the name inside → the value of this graph."""
-        pairs = [(k, v) for v, edges in self._edges_in(node) for k in edges if isinstance(k, str)]
+        pairs = [(k, v) for v, edges in self._pred[node].items() for k in edges if isinstance(k, str)]
         return dict(sorted(pairs, key=lambda pair: pair[0]))
 
     def outputs_of(self, node: Node) -> tuple[Value | None, ...]:
         """The values the node defines, None where an optional output is left out."""
-        return _in_order((k, v) for v, edges in self._succ[node].items() for k in edges if isinstance(k, int))
+        return _in_order(self._succ[node])
 
     def producer(self, value: Value) -> Node | None:
         """The node that defines the value; None for inputs, constants and captures."""
@@ -339,9 +338,6 @@ class Graph:
         twin._taken, twin._counter = set(self._taken), dict(self._counter)
         return twin
 
-    def _edges_in(self, node: Node) -> Iterable[tuple[Value, Mapping[Slot, object]]]:
-        return self._pred[node].items()
-
     def _add(self, value: Value) -> Value:
         self.net.add_node(value)
         return value
@@ -352,11 +348,12 @@ class Graph:
         self.net.add_edge(value, node, key=slot)
 
 
-def _in_order(slots: Iterable[tuple[int, Value]]) -> tuple[Value | None, ...]:
-    filled = dict(slots)
-    if not filled:
-        return ()
-    return tuple([filled.get(i) for i in range(max(filled) + 1)])
+def _in_order(edges: Mapping[Value, Mapping[Slot, object]]) -> tuple[Value | None, ...]:
+    filled = {slot: value for value, slots in edges.items() for slot in slots if type(slot) is int}
+    length = len(filled)
+    if length and max(filled) >= length:
+        length = max(filled) + 1
+    return tuple([filled.get(slot) for slot in range(length)])
 
 
 def _twin(vertex: Value | Node) -> Value | Node:

@@ -116,7 +116,7 @@ class FoldConstants(RulePass):
     budget: int = DEFAULT_BUDGET
     keep_quantized: bool = True
     name: ClassVar[str] = "fold-constants"
-    refines_types: ClassVar[bool] = True
+    refining: ClassVar[frozenset[str]] = frozenset({"fold-shape-operand", "inline-if", "skip-loop"})
 
     def rules(self) -> Sequence[Rule]:
         known = KnownElements()

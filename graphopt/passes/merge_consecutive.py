@@ -158,7 +158,6 @@ class MergeConsecutive(RulePass):
 
     name: ClassVar[str] = "merge-consecutive"
     after: ClassVar[tuple[str, ...]] = ("fold-constants",)
-    refines_types: ClassVar[bool] = True
 
     def rules(self) -> Sequence[Rule]:
         return (MergeTransposes(), MergeRelayouts(), MergeCasts(), MergeConcats())

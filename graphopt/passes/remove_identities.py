@@ -207,7 +207,6 @@ class RemoveIdentities(RulePass):
     """Removes what computes nothing; the interface keeps its names, the writer sees to that."""
 
     name: ClassVar[str] = "remove-identities"
-    refines_types: ClassVar[bool] = True
 
     def rules(self) -> Sequence[Rule]:
         return (RemoveNoOp(), RemoveNeutralOperand(), CancelPair())

@@ -25,6 +25,8 @@ def drive(rewriter: Rewriter, rules: Sequence[Rule]) -> None:
     for op in dict.fromkeys(op for rule in rules for op in rule.ops or ()):
         by_op[op] = [rule for rule in rules if rule.ops is None or op in rule.ops]
     graph = rewriter.graph
+    if not everywhere and not any(node.qualified_op in by_op for node in graph.nodes()):
+        return  # sorting costs more than looking
     queue: deque[Node] = deque(node for node in graph.sorted_nodes() if everywhere or node.qualified_op in by_op)
     waiting = set(queue)
     limit = LIMIT_PER_NODE * (len(graph) + LIMIT_PER_NODE)

@@ -33,6 +33,7 @@ class Application:
     made: tuple[Node, ...]
     constant_of: Callable[[Value], Constant | None]
     """What is known of a value at compile time, captured ones included."""
+    opsets: Mapping[str, int]
 
 
 class Watcher(Protocol):
@@ -184,9 +185,11 @@ class Rewriter:
             declined = rule.rewrite(node, self)
         finally:
             self._now = None
-        if not now.replaced and not now.erased:
+        asked = bool(now.replaced or now.erased)
+        now.replaced = [(old, new) for old, new in now.replaced if self.graph.users_of(old)]
+        if not now.replaced and not now.erased:  # nothing said, or of values that nobody uses
             self._take_back(now)
-            if declined is not None:
+            if declined is not None and not asked:
                 self._declined[rule, node] = declined.reason
             return None
         if declined is not None:
@@ -257,9 +260,8 @@ class Rewriter:
     def _refusal(self, now: _Transaction) -> str | None:
         if self._watcher is None or not now.replaced:
             return None
-        return self._watcher.admit(
-            Application(now.rule, self.graph, now.node, tuple(now.replaced), tuple(now.made), self.constant_of)
-        )
+        both = (tuple(now.replaced), tuple(now.made))
+        return self._watcher.admit(Application(now.rule, self.graph, now.node, *both, self.constant_of, self.opsets))
 
     def _take_back(self, now: _Transaction) -> None:
         for node in reversed(now.made):

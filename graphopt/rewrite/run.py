@@ -26,8 +26,8 @@ class Pass(ABC):
     """Passes that must stand before this one in a pipeline that has them."""
     exactness: ClassVar[Exactness] = Exactness.EXACT
     """The least level at which some rule of the pass applies."""
-    refines_types: ClassVar[bool] = False
-    """Whether shapes may become known through it, so that types are inferred anew when it changed something."""
+    refining: ClassVar[frozenset[str]] = frozenset()
+    """Rules through which more types may become known: when one applied, types are inferred anew."""
 
     inside_out: ClassVar[bool] = False
     """Whether subgraphs come before the graph that holds them."""
@@ -73,7 +73,7 @@ def run_passes(
         start = time.perf_counter()
         _run_nested(step, Rewriter(graph, run, watcher=watcher, skip=frozenset(skip)), level)
         if run.applied:
-            if step.refines_types and refine is not None:
+            if refine is not None and any(entry.rule in step.refining for entry in run.applied):
                 refine(graph)
             _must_be_well(graph, interface, step.name)
         run.nodes_after = count_nodes(graph) if run.applied else run.nodes_before
@@ -84,8 +84,11 @@ def run_passes(
 
 
 def count_nodes(graph: Graph) -> int:
-    """Operators in the graph and in all its subgraphs."""
-    return sum(1 + sum(map(count_nodes, graph.subgraphs_of(node))) for node in graph.nodes())
+    """Operators in the graph and in all its subgraphs; an operator of our own that was fused from others is one."""
+    return sum(
+        1 + (0 if node.domain == "ai.graphopt" else sum(map(count_nodes, graph.subgraphs_of(node))))
+        for node in graph.nodes()
+    )
 
 
 def _run_nested(step: Pass, rewriter: Rewriter, level: Exactness) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from graphopt.check import interpret
 from graphopt.frontend import read_onnx
+from graphopt.infer import infer_types
 from graphopt.ir import Dim, Graph, TensorType, Value
 from graphopt.rewrite import Exactness, Pass, RewriteReport, run_passes, show
 
@@ -33,12 +34,14 @@ def parse(text: str, tensors: Mapping[str, np.ndarray] | None = None, *, opset: 
 
     `tensors` are initializers too large to be written out.  See https://onnx.ai/onnx/repo-docs/Syntax.html
     """
-    from onnx import numpy_helper, parser, shape_inference
+    from onnx import numpy_helper, parser
 
     header = f'<ir_version: 10, opset_import: ["": {opset}, "com.microsoft": 1, "custom": 1]>\n'
     model = parser.parse_model(text if text.lstrip().startswith("<") else f"{header} g {text}")
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in (tensors or {}).items())
-    return read_onnx(shape_inference.infer_shapes(model, data_prop=True))
+    graph = read_onnx(model)
+    infer_types(graph)
+    return graph
 
 
 def assert_rewrites(

@@ -55,6 +55,7 @@ def test_reassociation_without_a_derived_allowance_is_one_rounding() -> None:
 def test_reassociation_still_propagates_nan_and_infinities() -> None:
     allowed = np.full(1, 1e30)
     assert compare(f32(np.nan), f32(1), "reassociate", allowed).kind == "nan"
+    assert compare(f32(np.inf), f32(-np.inf), "reassociate", allowed).kind == "infinity"
     assert compare(f32(np.inf), f32(1), "reassociate", allowed).kind == "infinity"
 
 

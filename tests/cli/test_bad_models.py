@@ -129,3 +129,20 @@ def test_a_command_line_that_is_wrong_ends_with_2() -> None:
         assert done.code == 2
         assert done.out == ""
         assert "Traceback" not in done.err
+
+
+def test_an_operator_of_a_stranger_is_kept_by_optimize_and_named_by_compile(tmp_path: Path) -> None:
+    strange = model(node("Relu", "x", "h"), node("Conjure", "h", domain="com.example"), domain="com.example")
+    (tmp_path / "m.onnx").write_bytes(strange.SerializeToString())
+    sentence = refused("compile", tmp_path / "m.onnx", "-o", tmp_path / "b")
+    assert "com.example" in sentence
+    assert "Conjure" in sentence
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_pass_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    for command in ("optimize", "compile"):
+        sentence = refused(command, DIGITS, "-o", tmp_path / "o", "--skip", "fuse-everything")
+        assert "'fuse-everything'" in sentence
+        assert "fuse-conv-batchnorm" in sentence
+    assert list(tmp_path.iterdir()) == []

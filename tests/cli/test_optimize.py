@@ -54,3 +54,11 @@ def test_an_output_may_take_the_place_of_its_source(tmp_path: Path) -> None:
     copy.write_bytes(DIGITS.read_bytes())
     assert graphopt("optimize", copy, "-o", copy).code == 0
     assert graphopt("optimize", copy, "-o", copy, "--json").data["nodes_before"] < 30
+
+
+def test_the_source_map_leads_back_to_the_nodes_that_were_fused(tmp_path: Path) -> None:
+    graphopt("optimize", DIGITS, "-o", tmp_path / "o.onnx")
+    rows = graphopt("diff", DIGITS, tmp_path / "o.onnx", "--json").data["nodes"]
+    norms = [row for row in rows if row["operator"] == "BatchNormalization"]
+    assert [row["change"] for row in norms] == ["gone"] * 3
+    assert all("Conv" in row["counterpart"] for row in norms)

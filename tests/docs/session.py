@@ -74,10 +74,13 @@ def commands(block: Block) -> list[Command]:
 
 
 def matches(expected: list[str], printed: str) -> bool:
-    """Whether what was printed is what the document shows; blank lines and spaces at line ends do not count."""
-    pattern = "\n".join(line.rstrip() for line in expected if line.strip())
-    got = "\n".join(line.rstrip() for line in printed.splitlines() if line.strip())
+    """Whether what was printed is what the document shows; blank lines and the widths of columns do not count."""
+    pattern, got = _lines(expected), _lines(printed.splitlines())
     return re.fullmatch(".*".join(map(re.escape, pattern.split(ANYTHING))), got, re.DOTALL) is not None
+
+
+def _lines(lines: list[str]) -> str:
+    return "\n".join(" ".join(line.split()) for line in lines if line.strip())
 
 
 def run(document: Path, folder: Path, environment: dict[str, str]) -> None:

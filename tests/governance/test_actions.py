@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,17 @@ def test_a_newer_version_of_a_named_model_supersedes_and_unnamed_bundles_do_not(
     assert "version 1 of its model, current is version 2" in actions.verify(bundle).sentence
     assert actions.verify(second).approved
     assert actions.verify(apart).approved
+
+
+def test_an_approval_with_an_end_ends(bundle: Path, home: Home, monkeypatch: pytest.MonkeyPatch):
+    actions.sign(bundle)
+    end = int(time.time()) + 1000
+    with pytest.raises(ActionError, match="expired already"):
+        actions.anchor(bundle, expires=1)
+    actions.anchor(bundle, expires=end)
+    assert actions.verify(bundle).approved
+    monkeypatch.setattr(time, "time", lambda: float(end))
+    assert first_code(bundle) is Code.EXPIRED
 
 
 def test_an_altered_bundle_can_still_be_revoked_by_its_digest(bundle: Path, home: Home):

@@ -119,6 +119,19 @@ def test_writers_in_several_processes_wait_for_each_other(ledger: Ledger):
     assert ledger.snapshot().block == 13
 
 
+def test_processes_that_make_the_ledger_at_once_share_one(tmp_path: Path):
+    path = tmp_path / "ledger.sqlite3"
+    founders = [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))]
+
+    def work(pipe: int) -> None:
+        os.write(pipe, f"{Ledger.create(path, founders).domain.chain_id}\n".encode())
+
+    children = [in_child(work) for _ in range(4)]
+    made = {line for _, pipe in children for line in drained(pipe)}
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, _ in children] == [0] * 4
+    assert made == {str(Ledger.open(path).domain.chain_id)}
+
+
 def test_an_action_that_is_turned_down_leaves_no_block(ledger: Ledger):
     before = ledger.snapshot().block
     anchor(ledger, "a")

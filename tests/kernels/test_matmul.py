@@ -67,6 +67,7 @@ def close(got: np.ndarray, expected: np.ndarray, a: np.ndarray, b: np.ndarray, e
     bias=st.sampled_from([None, (), (1,), "n", "m1", "mn"]),
     activation=st.sampled_from(["", "Relu", "Clip"]),
     alpha=st.sampled_from([1.0, -0.5]),
+    beta=st.sampled_from([1.0, 0.0, 0.25]),
     pack=st.booleans(),
     residual=st.booleans(),
     threads=st.sampled_from([1, 2]),
@@ -74,7 +75,7 @@ def close(got: np.ndarray, expected: np.ndarray, a: np.ndarray, b: np.ndarray, e
 )
 def test_gemm_is_its_plain_loop_twin(
     m: int, n: int, k: int, dtype: Any, transposed: tuple[bool, bool], bias: Any, activation: str,
-    alpha: float, pack: bool, residual: bool, threads: int, seed: int,
+    alpha: float, beta: float, pack: bool, residual: bool, threads: int, seed: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
@@ -84,11 +85,11 @@ def test_gemm_is_its_plain_loop_twin(
     given_a = np.ascontiguousarray(a.T) if transposed[0] else a
     given_b = np.ascontiguousarray(b.T) if transposed[1] else b
     low, high = {"": (-math.inf, math.inf), "Relu": (0.0, math.inf), "Clip": (-0.25, 0.5)}[activation]
-    expected = product(a, b, c, r, alpha=alpha, low=low, high=high)
+    expected = product(a, b, None if c is None else c * dtype(beta), r, alpha=alpha, low=low, high=high)
     for target in host_targets():
         got = run(
             "Gemm", [given_a, given_b, c, r], (m, n), target, pack=pack, threads=threads, activation=activation,
-            clip_low=-0.25, clip_high=0.5, alpha=alpha, transA=int(transposed[0]), transB=int(transposed[1]),
+            clip_low=-0.25, clip_high=0.5, alpha=alpha, beta=beta, transA=int(transposed[0]), transB=int(transposed[1]),
         )  # fmt: skip
         assert close(got, expected, a, b, extra=8.0)
 
@@ -186,7 +187,6 @@ def test_shapes_that_do_not_fit_are_one_sentence() -> None:
 def test_what_the_family_does_not_serve_is_declined() -> None:
     half, single = np.dtype(np.float16), np.dtype(np.float32)
     assert family.select("MatMul", 13, [half, half], {}) is None
-    assert family.select("Gemm", 13, [single, single, single], {"beta": 0.5}) is None
     assert family.select("MatMul", 13, [single, single], {"activation": "Mish"}) is None
     a, b = Operand(single, (0, 2), Ref(0)), Operand(single, (2, 3), Ref(0))
     assert family.bind([a, b], [Operand(single, (0, 3), Ref(0))], {}, lambda n: Ref(0)) == []

@@ -86,3 +86,13 @@ def test_auto_pad_puts_the_odd_element_where_it_says(auto: str, before: int) -> 
 def test_what_is_not_served_is_declined() -> None:
     assert select("LpPool", 18, [np.dtype("float32")], {"kernel_shape": [2], "p": 3}) is None
     assert select("AveragePool", 18, [np.dtype("int8")], {"kernel_shape": [2]}) is None
+
+
+def test_windows_longer_than_the_buffer_and_rows_of_many_chunks() -> None:
+    x = np.random.default_rng(4).standard_normal((1, 2, 1500)).astype(np.float32)
+    for op in ("MaxPool", "AveragePool"):
+        for kernel, stride, outputs in ((700, 100, 9), (2, 1, 1499), (3, 7, 214)):
+            attributes = {"kernel_shape": [kernel], "strides": [stride], "dilations": [1], "pads": [0, 0]}
+            attributes |= {"count_include_pad": 0}
+            (got,) = run("pooling", op, [x], [("float32", (1, 2, outputs))], attributes)
+            np.testing.assert_allclose(got, naive.pool(op, x, (outputs,), attributes), rtol=2e-5, atol=1e-6)

@@ -107,7 +107,7 @@ def test_a_convolution_is_left_alone(nodes: str, reason: str) -> None:
     tensors = {
         "w": normal(4, 4, 1, 1),
         "last_axis": normal(4),
-        "wide": normal(2, 1, 1, 1),
+        "wide": normal(4, 1, 1, 1),
         "deep": normal(1, 1, 4, 1, 1),
         "zero": np.zeros((4, 1, 1), np.float32),
         "infinite": np.full((4, 1, 1), np.inf, np.float32),

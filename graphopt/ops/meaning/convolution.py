@@ -34,11 +34,11 @@ def convolve(call: Call, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         raise ValueError(f"weights {list(w.shape)} in {group} groups do not fit {list(x.shape)}")
     windows = windows_of(call, x.shape[2:], w.shape[2:])
     n, m, length = x.shape[0], w.shape[0], math.prod(windows.outputs)
-    columns = _columns(windows, x.reshape(n, group, -1, *x.shape[2:]))
-    kernel = w.reshape(group, m // group, w.shape[1], -1)
+    columns = _columns(windows, x.reshape(n, group, w.shape[1], *x.shape[2:]))
+    kernel = w.reshape(group, m // group, w.shape[1], math.prod(w.shape[2:]))
     if w.shape[1] < _FEW_CHANNELS and m > group:
-        gathered = np.stack(list(columns), axis=3).reshape(n, group, -1, length)
-        y = np.matmul(kernel.reshape(group, m // group, -1), gathered)
+        gathered = np.stack(list(columns), axis=3).reshape(n, group, math.prod(w.shape[1:]), length)
+        y = np.matmul(kernel.reshape(group, m // group, math.prod(w.shape[1:])), gathered)
     else:
         y = np.zeros((n, group, m // group, length), x.dtype)
         for i, column in enumerate(columns):
@@ -65,8 +65,8 @@ def _conv_transpose(call: Call) -> tuple[np.ndarray]:
     full = [s * (n - 1) + o + e for s, n, o, e in zip(strides, x.shape[2:], extra, extent, strict=True)]
     before, outputs = _cropped(call, x.shape[2:], strides, full)
     n, m = x.shape[0], w.shape[1] * group
-    source = widened(x).reshape(n, group, -1, math.prod(x.shape[2:]))
-    kernel = widened(w).reshape(group, -1, w.shape[1], *w.shape[2:])
+    source = widened(x).reshape(n, group, x.shape[1] // group, math.prod(x.shape[2:]))
+    kernel = widened(w).reshape(group, w.shape[0] // group, w.shape[1], *w.shape[2:])
     windows = Windows(tuple(full), w.shape[2:], strides, dilations, (0,) * rank, (0,) * rank, x.shape[2:])
     y = np.zeros((n, group, w.shape[1], *full), source.dtype)
     for position in windows.positions():

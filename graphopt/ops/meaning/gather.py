@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from graphopt.ops.meaning import symbolic
 from graphopt.ops.meaning.operands import axis_of, scalar
-from graphopt.ops.meaning.precision import maximum, minimum
 from graphopt.ops.table import Call, meaning
 
 
@@ -58,27 +56,15 @@ def _gather_nd(call: Call) -> tuple[np.ndarray]:
     return (np.asarray(x[(*lead, *np.moveaxis(indices, -1, 0))]),)
 
 
-_REDUCTIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "add": np.add,
-    "mul": np.multiply,
-    "max": maximum,
-    "min": minimum,
-}
+_REDUCTIONS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
 def _write(x: np.ndarray, where: tuple[Any, ...], updates: np.ndarray, reduction: str) -> np.ndarray:
     out = x.copy()
     if reduction == "none":
         out[where] = updates
-        return out
-    # one position may be written several times: one by one, in order, since the arithmetic of a type may round
-    shape = np.broadcast_shapes(*(np.shape(index) for index in where)) if where else ()
-    wide = [np.broadcast_to(index, shape).reshape(-1) for index in where]
-    rows = np.broadcast_to(updates, (*shape, *updates.shape[len(shape) :])).reshape(-1, *updates.shape[len(shape) :])
-    function = _REDUCTIONS[reduction]
-    for i, row in enumerate(rows):
-        position = tuple(int(index[i]) for index in wide)
-        out[position] = function(out[position], row)
+    else:
+        _REDUCTIONS[reduction].at(out, where, updates)  # one after the other where a position comes twice
     return out
 
 

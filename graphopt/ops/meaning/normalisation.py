@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from graphopt.ir.dtype import DType
@@ -58,7 +60,7 @@ def _group(call: Call) -> tuple[np.ndarray]:
     groups = int(call.attributes["num_groups"])
     if scale.shape[0] == groups != x.shape[1]:  # opset 18: one number a group
         scale, bias = np.repeat(scale, x.shape[1] // groups), np.repeat(bias, x.shape[1] // groups)
-    parts = widened(x).reshape(x.shape[0], groups, -1)
+    parts = widened(x).reshape(x.shape[0], groups, math.prod(x.shape[1:]) // groups)
     y = _standard(parts, (2,), _epsilon(call))[0].reshape(x.shape)
     return (rounded(y * _per_channel(scale, x.ndim) + _per_channel(bias, x.ndim), x.dtype),)
 

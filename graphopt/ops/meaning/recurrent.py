@@ -83,15 +83,17 @@ def unroll(call: Call, x: np.ndarray, steps: Sequence[Step], starts: Sequence[Se
     return (y, *(np.stack(column) for column in zip(*finals, strict=True)))
 
 
-def _recurrent(
-    call: Call, gates: int, states: int, step_of: Callable[[Call, int, Any], Step]
+def recurrent(
+    call: Call, gates: int, states: int, step_of: Callable[[Call, int, Any], Step], hidden: int = 0
 ) -> tuple[np.ndarray, ...]:
+    """Y and the last states of an operator with as many gates and states; `hidden` where R is not (.., .., hidden)."""
     x, r = call.inputs[0], call.inputs[2]
     batch_first = bool(call.attributes.get("layout", 0))
     wide = np.swapaxes(widened(x), 0, 1) if batch_first else widened(x)
-    directions, hidden, batch = r.shape[0], r.shape[2], wide.shape[1]
-    if r.shape[1] != gates * hidden or directions != len(_directions(call)):
+    directions, batch = r.shape[0], wide.shape[1]
+    if (not hidden and r.shape[1] != gates * r.shape[2]) or directions != len(_directions(call)):
         raise ValueError(f"recurrence weights {list(r.shape)} do not fit {gates} gates")
+    hidden = hidden or r.shape[2]
     starts = [_start(call.input(5 + i), directions, batch, hidden, batch_first) for i in range(states)]
     steps = [step_of(call, d, hidden) for d in range(directions)]
     y, *last = unroll(call, wide, steps, [[start[d] for start in starts] for d in range(directions)])
@@ -139,7 +141,7 @@ def _lstm(call: Call) -> tuple[np.ndarray, ...]:
         w, r = widened(call.inputs[1])[direction].T, widened(call.inputs[2])[direction].T
         return lstm_step(call, direction, hidden, lambda x, h: x @ w + h @ r)
 
-    return _recurrent(call, 4, 2, step_of)
+    return recurrent(call, 4, 2, step_of)
 
 
 @meaning("GRU")
@@ -160,7 +162,7 @@ def _gru(call: Call) -> tuple[np.ndarray, ...]:
 
         return step
 
-    return _recurrent(call, 3, 1, step_of)
+    return recurrent(call, 3, 1, step_of)
 
 
 @meaning("RNN")
@@ -172,4 +174,4 @@ def _rnn(call: Call) -> tuple[np.ndarray, ...]:
         bias = sum(_bias(call, direction, 1, hidden), np.zeros(()))
         return lambda x, states: [f(clip(x @ w + states[0] @ r + bias))]
 
-    return _recurrent(call, 1, 1, step_of)
+    return recurrent(call, 1, 1, step_of)

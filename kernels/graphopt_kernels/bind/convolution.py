@@ -11,6 +11,7 @@ a transposed convolution is a matrix product whose columns `col2im` adds up.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ K_BLOCK = 768
 """Rows of a panel that are gathered at a time."""
 PANELS_BYTES = 384 * 1024
 """What the panels of one member may take: with a tile of weights they stay in the second-level cache."""
-THREADS = 8
+MOST_THREADS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ def select(
     dtype = known.pop()
     if op == "ConvTranspose":
         return (matmul.spec(dtype), matmul.pack_spec(dtype), spec("col2im", dtype))
+    if int(attributes.get("group", 1)) == 1:
+        return (spec("convolution", dtype),)
     return (spec("convolution", dtype), spec("depthwise", dtype))
 
 
@@ -149,11 +152,12 @@ def _convolution(
     low, high = matmul.bounds(attributes)
     per_group = all_outputs // group
     members, member_bytes, c_block, panels = 0, 0, 0, 0
+    threads = int(attributes.get("threads", min(os.cpu_count() or 1, MOST_THREADS)))
     room: int | Ref = 0
     depthwise = channels == 1 and group > 1 and per_group <= 4
     if not depthwise:
         shape = _flat(shape)
-        members = int(attributes.get("threads", THREADS))
+        members = threads
         c_block = min(channels, max(1, K_BLOCK // shape.taps))
         panel_bytes = c_block * shape.taps * matmul.PANEL_BYTES
         every = -(-shape.pixels // matmul.panel_columns(dtype))

@@ -38,7 +38,7 @@ def select(
 ) -> tuple[KernelSpec, ...] | None:
     """One spec; None where ONNX's operator or one of the dtypes is not known here."""
     chain = _chain(op, dtypes, attributes)
-    return None if chain is None else (_spec(chain),)
+    return None if chain is None else (chain_spec(chain),)
 
 
 def bind(
@@ -49,16 +49,24 @@ def bind(
     chain = _chain(op, [None if o is None else o.dtype for o in inputs], attributes)
     if chain is None:
         raise ValueError(f"{op} has no elementwise kernel for {[str(o.dtype) for o in inputs if o is not None]}")
+    given = [o for o in inputs if o is not None][: len(chain.inputs)]
+    full = outputs[0].shape
+    shapes = _aligned(op, int(attributes.get("version", 0)), given, full)
+    return launches_of(chain, given, shapes, outputs[: len(chain.outputs)])
+
+
+def launches_of(
+    chain: Chain, inputs: Sequence[Operand], shapes: Sequence[tuple[int, ...]], outputs: Sequence[Operand]
+) -> list[Launch]:
+    """The launch of a chain whose inputs are read in these shapes (their own, or with axes of 1 put in)."""
     full = outputs[0].shape
     if any(output.shape != full for output in outputs):
         raise ValueError(f"the outputs of one elementwise call differ in shape: {[list(o.shape) for o in outputs]}")
-    given = [o for o in inputs if o is not None][: len(chain.inputs)]
-    operands = [*given, *outputs[: len(chain.outputs)]]
     total = math.prod(full)
     if total == 0:
         return []
-    shapes = [*_aligned(op, int(attributes.get("version", 0)), given, full), *(o.shape for o in outputs)]
-    nest = broadcast_nest(shapes[: len(operands)], full)
+    operands = [*inputs, *outputs]
+    nest = broadcast_nest([*shapes, *(o.shape for o in outputs)], full)
     columns = nest.sizes[-1] if nest.sizes else 1
     fields: list[Field] = [max(len(nest.sizes) - 1, 0), columns, total // columns]
     fields += [operand.ref for operand in operands]
@@ -67,10 +75,11 @@ def bind(
         fields[-len(operands) :] = [1] * len(operands)
     for axis in reversed(range(len(nest.sizes) - 1)):
         fields += [nest.sizes[axis], *(strides[axis] for strides in nest.strides)]
-    return [Launch(_spec(chain).symbol, tuple(fields), total * _cost(chain))]
+    return [Launch(chain_spec(chain).symbol, tuple(fields), total * _cost(chain))]
 
 
-def _spec(chain: Chain) -> KernelSpec:
+def chain_spec(chain: Chain) -> KernelSpec:
+    """The machine code of a chain."""
     return KernelSpec.of("elementwise", body=chain.text)
 
 

@@ -1,6 +1,6 @@
 """Matrix products: MatMul and Gemm, with bias, residual and clip in one kernel.
 
-C[batch, m, n] = clip(alpha·A[batch, m, k] · B[batch, k, n] + bias + residual, low, high).
+C[batch, m, n] = clip(alpha·A[batch, m, k] · B[batch, k, n] + beta·bias + residual, low, high).
 
 Inputs are (A, B, bias?, residual?): bias broadcasts to the output, residual has the output's shape.  Attributes beside
 ONNX's own (transA, transB, alpha, beta): `activation` ("", "Relu" or "Clip" with `clip_low`, `clip_high`), and
@@ -28,10 +28,10 @@ BATCH_RANK = 4
 
 # fields of the argument block of `matmul`; strides in elements
 A, B, C, BIAS, RESIDUAL, M, N, K = range(8)
-A_ROW, A_COLUMN, B_ROW, PACKED, BIAS_ROW, BIAS_COLUMN, RESIDUAL_ROW, LOW, HIGH, BATCH = range(8, 18)
-SIZES, A_BATCH, B_BATCH, BIAS_BATCH = (18 + i * BATCH_RANK for i in range(4))
+A_ROW, A_COLUMN, B_ROW, PACKED, BIAS_ROW, BIAS_COLUMN, RESIDUAL_ROW, LOW, HIGH, BIAS_SCALE, BATCH = range(8, 19)
+SIZES, A_BATCH, B_BATCH, BIAS_BATCH = (19 + i * BATCH_RANK for i in range(4))
 """Rows of BATCH_RANK: the batch dimensions, outermost first, and the stride of each operand along them."""
-WORDS = 18 + 4 * BATCH_RANK
+WORDS = 19 + 4 * BATCH_RANK
 
 # fields of the argument block of `matmul_pack`
 PACK_SOURCE, PACK_TARGET, PACK_K, PACK_N, PACK_ROW, PACK_COLUMN, PACK_COUNT, PACK_BATCH, PACK_SCALE = range(9)
@@ -65,14 +65,11 @@ def pack_matrix(matrix: np.ndarray, scale: float = 1.0) -> np.ndarray:
 def select(
     op: str, version: int, dtypes: Sequence[np.dtype | None], attributes: Mapping[str, Any]
 ) -> tuple[KernelSpec, ...] | None:
-    """The product and the packing for the dtype; None for other dtypes, activations, and a beta that would scale."""
+    """The product and the packing for the dtype; None for other dtypes and activations."""
     known = {d.name for d in dtypes if d is not None}
     if op not in ("MatMul", "Gemm") or len(known) != 1 or not known <= set(DTYPES):
         return None
     if attributes.get("activation", "") not in ACTIVATIONS:
-        return None
-    beta = float(attributes.get("beta", 1.0))
-    if len(dtypes) > 2 and dtypes[2] is not None and beta not in (0.0, 1.0):
         return None
     dtype = known.pop()
     return (spec(dtype), pack_spec(dtype))
@@ -116,6 +113,7 @@ class Product:
     scale: float = 1.0
     bias: Ref | None = None
     bias_strides: tuple[int, int] = (0, 0)
+    bias_scale: float = 1.0
     residual: Ref | None = None
     low: float = -math.inf
     high: float = math.inf
@@ -139,7 +137,7 @@ def launches(product: Product, scratch: Scratch) -> list[Launch]:
     residual_row = p.n if p.residual is not None else 0
     fields: list[Field] = [p.a, b, p.c, p.bias or 0, p.residual or 0, p.m, p.n, p.k, *p.a_strides]
     fields += [p.b_strides[0], int(p.packed or not direct), *p.bias_strides, residual_row]
-    fields += [float_field(p.low), float_field(p.high), batch]
+    fields += [float_field(p.low), float_field(p.high), float_field(p.bias_scale), batch]
     for row, missing in ((p.sizes, 1), (p.a_batch, 0), (b_batch, 0), (p.bias_batch, 0)):
         fields += [missing] * pad + list(row or (0,) * len(p.sizes))
     steps.append(Launch(spec(p.dtype.name).symbol, tuple(fields), batch * p.m * p.n * max(p.k, 1)))
@@ -155,7 +153,7 @@ def _folded(p: Product) -> Product:
     return replace(p, m=p.m * p.sizes[0], sizes=(), a_batch=(), b_batch=(), bias_batch=())
 
 
-DIRECT_ROWS = 4
+DIRECT_ROWS = 12
 """With at most so many rows a B that is read once is not worth packing."""
 
 
@@ -215,6 +213,7 @@ def bind(
         scale=1.0 if packed else float(attributes.get("alpha", 1.0)),
         bias=None if bias is None else bias.ref,
         bias_strides=(bias_strides[-2], bias_strides[-1]),
+        bias_scale=float(attributes.get("beta", 1.0)) if gemm else 1.0,
         residual=None if residual is None else residual.ref,
         low=low, high=high, sizes=sizes, a_batch=rows[0], b_batch=rows[1], bias_batch=rows[2],
     )  # fmt: skip

@@ -38,7 +38,7 @@ def select(
     op = _ALIASES.get(op, op)
     if dtype not in _NUMBERS and not (dtype == "bool" and op in _EXTREMES):
         return None
-    return tuple(_spec(op, dtype, layout) for layout in ("rows", "columns"))
+    return tuple(reduction_spec(op, dtype, layout) for layout in ("rows", "columns"))
 
 
 def bind(
@@ -88,9 +88,10 @@ def launch(op: str, source: Operand, target: Operand, axes: Sequence[int]) -> La
         length = reduced.pop(0)[0] if sizes and not marks[-1] else int(count > 0)
     fields = [len(kept), len(reduced), math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced), length, step]
     flat = [number for pair in (*kept, *reduced) for number in pair]
-    symbol = _spec(op, source.dtype.name, layout).symbol
+    symbol = reduction_spec(op, source.dtype.name, layout).symbol
     return Launch(symbol, (*fields, columns, source.ref, target.ref, count, *flat), max(source.size, target.size))
 
 
-def _spec(op: str, dtype: str, layout: str) -> KernelSpec:
+def reduction_spec(op: str, dtype: str, layout: str) -> KernelSpec:
+    """The machine code of one layout."""
     return KernelSpec.of("reduction", op=op, dtype=dtype, layout=layout)

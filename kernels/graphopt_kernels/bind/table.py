@@ -13,6 +13,7 @@ from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 
 FAMILIES: tuple[str, ...] = (
     "matmul",
+    "matmul_integer",
     "convolution",
     "elementwise",
     "copy",
@@ -21,6 +22,9 @@ FAMILIES: tuple[str, ...] = (
     "normalization",
     "pooling",
     "gather",
+    "quantization",
+    "remap",
+    "scatter",
 )
 """Modules of this package, in order of preference where two serve one operator."""
 

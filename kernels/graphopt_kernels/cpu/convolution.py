@@ -20,7 +20,7 @@ from graphopt_kernels.cpu.tile import make_tile, tile_shape
 from graphopt_kernels.cpu.words import put_word, stack_words, word_at
 from graphopt_kernels.targets import Target
 
-LOWEST, HIGHEST = float_field(-math.inf), float_field(math.inf)
+LOWEST, HIGHEST, ONE = float_field(-math.inf), float_field(math.inf), float_field(1.0)
 
 
 def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
@@ -97,6 +97,7 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
         put_word(d, t.RESIDUAL_ROW, pixels * itemsize)
         put_word(d, t.RESIDUAL_COLUMN, itemsize)
         put_word(d, t.BIAS, 0)
+        put_word(d, t.BIAS_SCALE, ONE)
         put_word(d, t.RESIDUAL, 0)
         c_block = word_at(block, f.C_BLOCK)
         tiles = (o1 - o0 + most - 1) // most

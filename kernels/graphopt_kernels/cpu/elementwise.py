@@ -18,6 +18,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import signature
 
 from graphopt_kernels.abi import KernelSpec
@@ -32,26 +33,32 @@ ROOM = 8 * WIDTH
 """Bytes of a vector of the widest dtype."""
 
 
-def _vector_step(chain: Chain) -> Any:
-    """`step(cursors)`: the chain for one vector of each operand; `cursors` is the address of their addresses."""
+def _vector_steps(chain: Chain, sizes: tuple[int, ...]) -> Any:
+    """`steps(cursors, advances, vectors)`: the chain for that many vectors.
+
+    `cursors` and `advances` are rows of int64: where each operand is, and whether it advances (1) or repeats (0).
+    """
+    word = ir.IntType(64)
 
     @intrinsic
-    def step(typing: Any, cursors: Any) -> Any:
+    def steps(typing: Any, cursors: Any, advances: Any, vectors: Any) -> Any:
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            word = ir.IntType(64)
-            row = builder.inttoptr(args[0], word.as_pointer())
+            def field(row: Any, operand: int) -> Any:
+                return builder.load(builder.gep(builder.inttoptr(row, word.as_pointer()), [ir.Constant(word, operand)]))
 
-            def address(operand: int) -> Any:
-                return builder.load(builder.gep(row, [ir.Constant(word, operand)]))
-
-            inputs = [load_lanes(builder, address(i), dtype) for i, dtype in enumerate(chain.inputs)]
-            for i, lanes in enumerate(evaluate(chain, inputs)):
-                store_lanes(lanes, address(len(inputs) + i))
+            bases = [field(args[0], j) for j in range(len(sizes))]
+            paces = [builder.mul(field(args[1], j), ir.Constant(word, WIDTH * size)) for j, size in enumerate(sizes)]
+            with cgutils.for_range(builder, args[2]) as loop:
+                places = [builder.add(b, builder.mul(loop.index, p)) for b, p in zip(bases, paces, strict=True)]
+                inputs = [load_lanes(builder, places[i], dtype) for i, dtype in enumerate(chain.inputs)]
+                made = evaluate(chain, inputs)
+                for lanes, place in zip(made, places[len(inputs) :], strict=True):
+                    store_lanes(lanes, place)
             return context.get_dummy_value()
 
-        return signature(types.void, types.int64), generate
+        return signature(types.void, types.int64, types.int64, types.int64), generate
 
-    return step
+    return steps
 
 
 def _bytes_of(dtype: str) -> int:
@@ -61,9 +68,9 @@ def _bytes_of(dtype: str) -> int:
 def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
     """The kernel of the chain `spec["body"]`; the same vectors on every target."""
     chain = parse(spec["body"])
-    vector_step = _vector_step(chain)
     sizes = tuple(_bytes_of(d) for d in (*chain.inputs, *(chain.dtype(o) for o in chain.outputs)))
     operands, inputs = len(sizes), len(chain.inputs)
+    vector_steps = _vector_steps(chain, sizes)
     frame, words = stack(ROOM * operands), stack(8 * operands)
     addresses, steps, outer = 3, 3 + operands, 3 + 2 * operands
 
@@ -90,19 +97,18 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
             else:
                 fill_elements(room + ROOM * j, int_at(here, j), sizes[j], WIDTH)
                 set_int(cursors, j, room + ROOM * j)
-        for _ in range(count // WIDTH):
-            vector_step(cursors)
-            for j in range(operands):
-                set_int(cursors, j, int_at(cursors, j) + int_at(block, steps + j) * WIDTH * sizes[j])
+        whole = count // WIDTH
+        vector_steps(cursors, block + 8 * steps, whole)
         rest = count % WIDTH
         if rest == 0:
             return
         for j in range(operands):
-            if j < inputs and int_at(block, steps + j):
-                copy_bytes(room + ROOM * j, int_at(cursors, j), rest * sizes[j])
-            set_int(here, j, int_at(cursors, j))
-            set_int(cursors, j, room + ROOM * j)
-        vector_step(cursors)
+            if int_at(block, steps + j):
+                set_int(here, j, int_at(cursors, j) + whole * WIDTH * sizes[j])
+                if j < inputs:
+                    copy_bytes(room + ROOM * j, int_at(here, j), rest * sizes[j])
+                set_int(cursors, j, room + ROOM * j)
+        vector_steps(cursors, block + 8 * steps, 1)
         for j in range(inputs, operands):
             copy_bytes(int_at(here, j), room + ROOM * j, rest * sizes[j])
 
@@ -141,7 +147,7 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
                     column = 0
                     row += 1
                     locate(block, row, here)
-            vector_step(cursors)
+            vector_steps(cursors, block + 8 * steps, 1)
             for j in range(inputs, operands):
                 copy_bytes(int_at(block, addresses + j) + low * sizes[j], room + ROOM * j, count * sizes[j])
             low += count

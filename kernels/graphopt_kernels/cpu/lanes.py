@@ -194,15 +194,13 @@ class Lanes:
 
     def minimum(self, other: Lanes | float) -> Lanes:
         """The smaller; NaN where either is NaN."""
-        if self.is_float:
-            return self.call("minimum", self._of(other))
-        return self.lt(other).where(self, other)
+        lesser = self.lt(other).where(self, other)  # where one is NaN, this is `other`
+        return self.is_nan().where(self, lesser) if self.is_float else lesser
 
     def maximum(self, other: Lanes | float) -> Lanes:
         """The larger; NaN where either is NaN."""
-        if self.is_float:
-            return self.call("maximum", self._of(other))
-        return self.gt(other).where(self, other)
+        greater = self.gt(other).where(self, other)
+        return self.is_nan().where(self, greater) if self.is_float else greater
 
     def magnitude(self) -> Lanes:
         """|self|; the smallest integer stays itself."""

@@ -19,8 +19,9 @@ from graphopt_kernels.cpu.words import put_word, stack_words, word_at
 from graphopt_kernels.targets import Target
 
 K_BLOCK = 1024
-DIRECT_K_BLOCK = 64
-"""Rows of an unpacked B that are walked together: each is on other pages, and the address translation holds few."""
+FEW_ROWS, DIRECT_K_BLOCK = 8, 16
+"""Rows of an unpacked B that are walked together, for one or two rows of A and for more: each lies on other pages, and
+the prefetcher follows few."""
 ROW_BLOCK = 96
 LOWEST, HIGHEST = float_field(-math.inf), float_field(math.inf)
 
@@ -74,8 +75,10 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
         put_word(d, t.RESIDUAL_ROW, residual_row)
         put_word(d, t.RESIDUAL_COLUMN, itemsize)
         put_word(d, t.BIAS, 0)
+        put_word(d, t.BIAS_SCALE, word_at(block, f.BIAS_SCALE))
         put_word(d, t.RESIDUAL, 0)
-        k_block = K_BLOCK if packed != 0 else DIRECT_K_BLOCK
+        direct_block = DIRECT_K_BLOCK if m1 - m0 > 2 else FEW_ROWS
+        k_block = K_BLOCK if packed != 0 else direct_block
         limit = most if packed != 0 else most_direct
         k0 = 0
         while True:

@@ -22,9 +22,10 @@ from graphopt_kernels.targets import Target
 
 A, A_ROW, A_STEP, B, B_STEP, K, C, C_ROW, COUNT, ACCUMULATE = range(10)
 """Addresses, and strides in bytes; COUNT columns are valid; ACCUMULATE: start from what C holds."""
-BIAS, BIAS_ROW, BIAS_COLUMN, RESIDUAL, RESIDUAL_ROW, RESIDUAL_COLUMN, LOW, HIGH = range(10, 18)
-"""Addends (address 0: none; a column stride of 0 repeats one element along a row), the float64 bounds of the clip."""
-DESCRIPTOR_WORDS = 18
+BIAS, BIAS_ROW, BIAS_COLUMN, RESIDUAL, RESIDUAL_ROW, RESIDUAL_COLUMN, LOW, HIGH, BIAS_SCALE = range(10, 19)
+"""Addends (address 0: none; a column stride of 0 repeats one element along a row), the float64 bounds of the clip and
+factor of the bias."""
+DESCRIPTOR_WORDS = 19
 
 PANEL_BYTES = 128
 """One row of a packed panel of B on every target: 32 float32, 16 float64."""
@@ -142,8 +143,8 @@ class _Tile:
         sums: list[Any] = [ir.Constant(self.vector, None)] * (self.rows * self.vectors)
         c, c_row = self.pointer(C), self.word(C_ROW)
         sums = self.when(b.icmp_signed("!=", self.word(ACCUMULATE), _i64(0)), sums, lambda: self.load_rows(c, c_row))
-        for address, row, column in ((BIAS, BIAS_ROW, BIAS_COLUMN), (RESIDUAL, RESIDUAL_ROW, RESIDUAL_COLUMN)):
-            sums = self.plus_addend(sums, address, row, column)
+        sums = self.plus_addend(sums, BIAS, BIAS_ROW, BIAS_COLUMN, BIAS_SCALE)
+        sums = self.plus_addend(sums, RESIDUAL, RESIDUAL_ROW, RESIDUAL_COLUMN, None)
         sums = self.loop(sums)
         low, high = (self.bound(field) for field in (LOW, HIGH))
         # a comparison with NaN is false, so that NaN passes through both
@@ -223,18 +224,24 @@ class _Tile:
             phi.add_incoming(value, block)
         return phi
 
-    def plus_addend(self, sums: list[Any], address: int, row_field: int, column_field: int) -> list[Any]:
+    def plus_addend(
+        self, sums: list[Any], address: int, row_field: int, column_field: int, scale_field: int | None
+    ) -> list[Any]:
         b = self.builder
+
+        def plus(addends: list[Any]) -> list[Any]:
+            if scale_field is None:
+                return [b.fadd(x, y) for x, y in zip(sums, addends, strict=True)]
+            scale = self.bound(scale_field)
+            return [b.fadd(x, b.fmul(y, scale)) for x, y in zip(sums, addends, strict=True)]
 
         def repeated() -> list[Any]:
             base, row = self.pointer(address), self.word(row_field)
             elements = [b.load(self.at(base, b.mul(row, _i64(r)), self.of.kind)) for r in range(self.rows)]
-            spread = [self.splat(x) for x in elements for _ in range(self.vectors)]
-            return [b.fadd(x, y) for x, y in zip(sums, spread, strict=True)]
+            return plus([self.splat(x) for x in elements for _ in range(self.vectors)])
 
         def along() -> list[Any]:
-            loaded = self.load_rows(self.pointer(address), self.word(row_field))
-            return [b.fadd(x, y) for x, y in zip(sums, loaded, strict=True)]
+            return plus(self.load_rows(self.pointer(address), self.word(row_field)))
 
         def present() -> list[Any]:
             return self.either(b.icmp_signed("==", self.word(column_field), _i64(0)), repeated, along)
