@@ -47,7 +47,8 @@ def draw(boxes: Sequence[Box]) -> str:
     width = 2 * MARGIN + len(boxes) * WIDTH + (len(boxes) - 1) * GAP
     height = TOP + HEIGHT + MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif"'
+        ' font-size="13">',
         f"<title>{escape(' → '.join(box.name for box in boxes))}</title>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#5b7f95"/></marker></defs>',
