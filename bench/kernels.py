@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.cases import CASES, Case
+from bench.loop_cases import LOOPS
 from bench.roofline import Roof, machine_name, measure_roof, plot
 from graphopt_kernels.bind.table import families_for, family
 from graphopt_kernels.harness import Bound
@@ -47,7 +48,11 @@ def main() -> int:
         return 2
     target = options.target or host_targets()[0]
     roofs = [measure_roof(name) for name in host_targets()]
-    rows = [measure(case, target, options.threads, options.seconds) for case in CASES if options.only in case.name]
+    rows = [
+        measure(case, target, options.threads, options.seconds)
+        for case in (*CASES, *LOOPS)
+        if options.only in case.name
+    ]
     report = {
         "machine": machine_name(),
         "target": target,

@@ -23,7 +23,7 @@ def feeds(name: str, seed: int = 0, size: Size = "small") -> Feeds:
     """
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
     made = _FEEDS[name](random, size == "typical")
-    return {key: np.ascontiguousarray(array) for key, array in made.items()}
+    return {key: np.asarray(array, order="C") for key, array in made.items()}  # ascontiguousarray makes 0-d arrays 1-d
 
 
 def _sound(random: Random, batch: int, samples: int, rate: int = 16000) -> np.ndarray:

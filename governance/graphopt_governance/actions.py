@@ -17,6 +17,7 @@ import rfc8785
 
 from graphopt.bundle import Manifest, check_files, read_manifest, save_manifest
 from graphopt.errors import RefusedError
+from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
 
@@ -216,7 +217,10 @@ def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, w
 
 
 def _anchored(manifest: Manifest, chain: Chain, version: int, *, already: bool) -> Anchored:
-    event = chain.events("Anchored", manifest.digest)[-1]
+    events = chain.events("Anchored", manifest.digest)
+    if not events:
+        raise ChainError("the bundle is on record, but the chain's index does not say since when")
+    event = events[-1]
     contract = "0x" + chain.domain.contract.hex()
     return Anchored(manifest.digest.hex(), event.block, event.time, version, already, chain.domain.chain_id, contract)
 

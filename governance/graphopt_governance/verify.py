@@ -80,7 +80,9 @@ class Verdict:
         """The verdict in one sentence."""
         if self.reasons:
             return self.reasons[0].sentence
-        return f"approved: anchored in block {self.facts['anchored_block']}, signed by member {self.facts['member']}"
+        # the block comes from the index of events, which is a convenience: the verdict does not rest on it
+        block = self.facts.get("anchored_block", "unknown")
+        return f"approved: anchored in block {block}, signed by member {self.facts['member']}"
 
     def to_json(self) -> dict[str, Any]:
         """The same as data."""

@@ -49,10 +49,9 @@ def allowances(graph: Graph, feeds: Mapping[str, Any], outputs: Mapping[str, Any
     """
     bound = bind(graph, feeds)
     count = _MANY if _elements(graph, bound.values()) < _LARGE else _FEW
-    runs = [
-        evaluate(graph, bound, {}, graph.opsets, disturb=Disturbance(np.random.default_rng([seed, run])))
-        for run in range(count)
-    ]
+    sizes: dict[tuple[int, str, tuple[int, ...]], np.ndarray] = {}
+    disturbances = [Disturbance(np.random.default_rng([seed, run]), sizes) for run in range(count)]
+    runs = [evaluate(graph, bound, {}, graph.opsets, disturb=disturb) for disturb in disturbances]
     names = enumerate(graph.output_names)
     return {name: _allowance(outputs[name], [run[i] for run in runs]) for i, name in names}
 
@@ -85,12 +84,18 @@ def _allowance(reference: Any, runs: list[Any]) -> np.ndarray | None:
 
 
 class Disturbance:
-    """Runs operators with results off by as much as rounding allows."""
+    """Runs operators with results off by as much as rounding allows.
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    `sizes` keeps Σ|terms| of each accumulation, by its place in the run, for the runs that come after.
+    """
+
+    def __init__(self, rng: np.random.Generator, sizes: dict[tuple[int, str, tuple[int, ...]], np.ndarray]) -> None:
         self._rng = rng
+        self._sizes = sizes
+        self._place = 0
 
     def __call__(self, call: Call) -> tuple[Any, ...]:
+        self._place += 1
         facts = facts_of(call.op, call.domain)
         if facts is not None and not facts.deterministic:
             return run_call(call)
@@ -109,8 +114,12 @@ class Disturbance:
         results = run_call(call)
         if not _rounds(results[0]):
             return results
-        sizes = tuple(np.abs(v) if _rounds(v) else v for v in call.inputs)
-        magnitude = run_call(Call(call.op, call.domain, call.version, _positive(call), sizes, call.outputs))[0]
+        key = (self._place, call.op, results[0].shape)
+        if key not in self._sizes:
+            sizes = tuple(np.abs(v) if _rounds(v) else v for v in call.inputs)
+            positive = Call(call.op, call.domain, call.version, _positive(call), sizes, call.outputs)
+            self._sizes[key] = np.asarray(run_call(positive)[0])
+        magnitude = self._sizes[key]
         scale = 4.0 * _unit(results[0]) * math.sqrt(_terms(call, results[0]))
         first = self._off(results[0], np.abs(_wide(magnitude)) * scale)
         return (first, *self._moved(results[1:]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from onnx import TensorProto
@@ -29,6 +29,8 @@ _FIELD = {
     DType.UINT64: "uint64_data",
     DType.STRING: "string_data",
 }  # all others: int32_data
+
+_PACKED = (2, 4)  # bits of the types that int32_data holds packed into bytes; 6-bit floats stand there one by one
 
 
 def read_tensor(tensor: TensorProto, where: str, folder: Folder | None = None) -> Constant:
@@ -79,6 +81,15 @@ def packed_bytes(constant: Constant) -> bytes:
     return np.packbits(single, bitorder="little").tobytes()
 
 
+def write_packed(constant: Constant, file: BinaryIO) -> None:
+    """Write the elements as `packed_bytes` gives them, without a copy where they lie in memory like that."""
+    array = constant.array()
+    if _is_plain(constant.dtype) and array.flags.c_contiguous:
+        file.write(array.reshape(-1).view(np.uint8).data)
+    else:
+        file.write(packed_bytes(constant))
+
+
 def _is_plain(dtype: DType) -> bool:
     return dtype.bits >= 8 and dtype is not DType.BOOL and bool(np.little_endian)
 
@@ -98,7 +109,7 @@ def _read_typed(
 ) -> Constant:
     field = _FIELD.get(dtype, "int32_data")
     stored = getattr(tensor, field)
-    expected = size if 0 < dtype.bits < 8 else count * (2 if dtype.name.startswith("COMPLEX") else 1)
+    expected = size if dtype.bits in _PACKED else count * (2 if dtype.name.startswith("COMPLEX") else 1)
     if len(stored) != expected:
         raise ModelError(
             f"{where} declares {dtype}{list(shape)}, that is {expected} in {field}, but holds {len(stored)}"
@@ -125,8 +136,10 @@ def _decode_typed(kept: TensorProto, field: str, dtype: DType, shape: tuple[int,
     if field == "uint64_data":
         return np.array(stored, np.uint64).astype(dtype.numpy).reshape(shape)
     words = np.array(stored, np.int32)
-    if dtype.bits < 8 or dtype is DType.BOOL:
+    if dtype.bits in _PACKED or dtype is DType.BOOL:
         return _unpack(words.astype(np.uint8), dtype, shape)
+    if dtype.bits == 6:
+        return (words & 0x3F).astype(np.uint8).view(dtype.numpy).reshape(shape)
     width = {8: np.uint8, 16: np.uint16, 32: np.uint32}[dtype.bits]
     return words.astype(width).view(dtype.numpy).reshape(shape)  # the bits are the element, whatever its type
 

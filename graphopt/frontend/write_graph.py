@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from onnx import GraphProto, NodeProto, StringStringEntryProto, ValueInfoProto
+from onnx import GraphProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto
 
 from graphopt.errors import ModelError
 from graphopt.frontend.attribute import write_attribute
@@ -25,9 +25,16 @@ from graphopt.ir.types import TensorType, Type
 class GraphWriter:
     """Writes one graph, and the subgraphs of its nodes, into protos."""
 
-    def __init__(self, graph: Graph, outer: Mapping[str, str] | None = None, visible: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        outer: Mapping[str, str] | None = None,
+        visible: Iterable[str] = (),
+        outside: Mapping[Value, TensorProto] | None = None,
+    ) -> None:
         self.graph = graph
-        self.is_main = outer is None
+        self.outside = outside or {}
+        """Constants whose bytes lie in another file, as the tensors that say where."""
         self.visible = frozenset(visible)
         self.names: dict[Value, str] = {}
         self.taken = set(self.visible)
@@ -56,7 +63,10 @@ class GraphWriter:
             if value in graph.defaults:
                 _write_initializer(graph.defaults[value], value, self.names[value], proto, described=False)
         for value in graph.values():
-            if value.constant is not None:
+            if value in self.outside:
+                proto.initializer.append(self.outside[value])
+                proto.initializer[-1].name = self.names[value]
+            elif value.constant is not None:
                 _write_initializer(value.constant, value, self.names[value], proto, described=True)
         for node in nodes:
             self._write_node(node, proto.node.add())
@@ -130,11 +140,10 @@ class GraphWriter:
             if value.constant is not None or name in shown or self.graph.producer(value) is None:
                 continue
             typed = value.type is not None and not (isinstance(value.type, TensorType) and value.type.dtype is None)
-            if not (typed or value.doc or value.metadata):
-                continue
+            if not typed or value.type is None:
+                continue  # ONNX has no place for a doc string without a type
             info = proto.value_info.add(name=name)
-            if typed and value.type is not None:
-                info.type.CopyFrom(write_type(value.type))
+            info.type.CopyFrom(write_type(value.type))
             _describe(info, value)
 
     def _write_annotations(self, proto: GraphProto) -> None:

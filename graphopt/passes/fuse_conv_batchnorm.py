@@ -29,7 +29,8 @@ class FuseConvAffine(Rule):
 
     Not where the convolution's result is used elsewhere or returned; its weight or bias is not constant; the constant
     lies along another axis ([M] on the last one) or widens the result; BatchNormalization is training; var + epsilon
-    is not positive, or the new weight not finite (a NaN would appear or vanish); a large weight is shared.
+    is not positive; a factor is 0 or the new weight not finite (a NaN would vanish or appear); a large weight is
+    shared.
     """
 
     name: ClassVar[str] = "fuse-conv-affine"
@@ -63,6 +64,8 @@ class FuseConvAffine(Rule):
         if bias is not None and held is None:
             return Declined("the bias of the convolution is not constant")
         scaled = affine.scale is not None
+        if affine.scale is not None and not affine.scale.all():
+            return Declined("a factor is 0: where the convolution overflows, infinity times 0 is NaN")
         if (
             scaled
             and old is not None

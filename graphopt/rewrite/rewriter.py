@@ -185,9 +185,11 @@ class Rewriter:
             declined = rule.rewrite(node, self)
         finally:
             self._now = None
-        if not now.replaced and not now.erased:
+        asked = bool(now.replaced or now.erased)
+        now.replaced = [(old, new) for old, new in now.replaced if self.graph.users_of(old)]
+        if not now.replaced and not now.erased:  # nothing said, or of values that nobody uses
             self._take_back(now)
-            if declined is not None:
+            if declined is not None and not asked:
                 self._declined[rule, node] = declined.reason
             return None
         if declined is not None:

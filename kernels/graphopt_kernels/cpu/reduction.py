@@ -189,14 +189,14 @@ class _Code:
 
         return code
 
-    def finish(self) -> Any:
-        """`finish(state, count, room)`: the results of all accumulators, in the input's dtype, to the room."""
+    def finish(self, ways: int) -> Any:
+        """`finish(state, count, room)`: the results of that many accumulators, in the input's dtype, to the room."""
 
         @intrinsic
         def code(typing: Any, state: Any, count: Any, room: Any) -> Any:
             def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
                 number = splat(builder, args[1], "int64").to(self.accumulator)
-                for way, place in enumerate(self._states(builder, args[0])):
+                for way, place in enumerate(self._states(builder, args[0])[:ways]):
                     total = load_lanes(builder, place, self.accumulator)
                     result = self.reduction.finish(total, number).to(self.dtype)
                     offset = ir.Constant(ir.IntType(64), way * WIDTH * self.size)
@@ -212,7 +212,8 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
     """The kernel for `op`, `dtype` and `layout` of the spec."""
     code = _Code(REDUCTIONS[spec["op"]], spec["dtype"])
     size, span = code.size, WAYS * WIDTH
-    begin, advance, fold, finish = code.begin(), code.advance(), code.fold(), code.finish()
+    begin, advance, fold = code.begin(), code.advance(), code.fold()
+    finish_one, finish_all = code.finish(1), code.finish(WAYS)
     state_memory, room_memory = stack(WAYS * code.stride), stack(8 * span)
 
     @device
@@ -240,7 +241,7 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
                     copy_bytes(room, address + whole * span * size, rest)
                     advance(state, room, 1, 0)
             fold(state)
-            finish(state, int_at(block, 9), room)
+            finish_one(state, int_at(block, 9), room)
             copy_bytes(output + index * size, room, size)
 
     def columns(block: int, member: int, team: int) -> None:
@@ -262,7 +263,7 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
                     for i in range(length):
                         copy_bytes(room, address + i * step, width * size)
                         advance(state, room, 1, 0)
-            finish(state, int_at(block, 9), room)
+            finish_all(state, int_at(block, 9), room)
             copy_bytes(output + (outer * width + column) * size, room, min(width, span) * size)
 
     return rows if spec["layout"] == "rows" else columns

@@ -116,17 +116,20 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
             source = int_at(block, 3) + row * length * size
             to = int_at(block, 4) + row * length * size
             begin(state)
-            neutral(0, 0, 0, room, 1, state)
-            copy_bytes(room, source + whole * vector, rest)
             largest(source, 0, 0, 0, whole, state)
-            largest(room, 0, 0, 0, 1, state)
+            if rest:
+                neutral(0, 0, 0, room, 1, state)
+                copy_bytes(room, source + whole * vector, rest)
+                largest(room, 0, 0, 0, 1, state)
             spread(state)
             powers(source, 0, 0, to, whole, state)
-            powers(room, 0, 0, room, 1, state)
+            if rest:
+                powers(room, 0, 0, room, 1, state)
             invert(state)
             scale(to, 0, 0, to, whole, state)
-            scale(room, 0, 0, room, 1, state)
-            copy_bytes(to + whole * vector, room, rest)
+            if rest:
+                scale(room, 0, 0, room, 1, state)
+                copy_bytes(to + whole * vector, room, rest)
 
     @device
     def apply(which: int, source: int, to: int, step: int, length: int, width: int, state: int, room: int) -> None:
