@@ -52,7 +52,8 @@ def _parse(path: Path) -> ModelProto:
     except DecodeError:
         if len(data) >= _PROTOBUF_LIMIT:
             raise ModelError(
-                f"{path}: has {len(data)} bytes, and protobuf reads less than {_PROTOBUF_LIMIT}; save it with external data"
+                f"{path}: has {len(data)} bytes, and protobuf reads less than {_PROTOBUF_LIMIT}: "
+                "save it with external data"
             ) from None
         raise ModelError(f"{path}: not an ONNX model, or a truncated one") from None
     return model
