@@ -156,4 +156,4 @@ def _content(constant: Constant) -> Hashable:
     elements = constant.array()
     if elements.dtype.hasobject:
         return repr(elements.tolist())
-    return hashlib.blake2b(np.ascontiguousarray(elements).data, digest_size=32).digest()
+    return hashlib.blake2b(np.ascontiguousarray(elements).reshape(-1).view(np.uint8).data, digest_size=32).digest()

@@ -56,11 +56,18 @@ def _text(body: Graph, site: Site) -> str | None:
             if value is not None and found is None:
                 return None
             arguments.append(found)
+        attributes = _attributes(node)
+        if node.op == "Clip" and len(arguments) == 1:  # before opset 11 the bounds are attributes
+            dtype = dtype_of(body.operands_of(node)[0])
+            if dtype is None:
+                return None
+            bounds = (attributes.pop(name, None) for name in ("min", "max"))
+            arguments += [None if bound is None else np.asarray(bound, dtype)[()] for bound in bounds]
         made = body.outputs_of(node)
         if len(made) != 1 or made[0] is None or node.domain not in ("", "ai.onnx"):
             return None
         place[made[0]] = len(names) + len(steps)
-        steps.append((node.op, _attributes(node), arguments))
+        steps.append((node.op, attributes, arguments))
     outputs = [place.get(value) for value in body.outputs]
     if not all(isinstance(position, int) for position in outputs):
         return None

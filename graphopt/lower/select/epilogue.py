@@ -124,7 +124,7 @@ def _take(found: Epilogue, steps: list[_Operator], current: Value, *, bias_fits:
             case "Relu":
                 activation = {"activation": "Relu"}
             case _:
-                bounds = _bounds(step)
+                bounds = _bounds(step, current)
                 if bounds is None:
                     return False
                 activation = {"activation": "Clip"} | bounds
@@ -132,8 +132,12 @@ def _take(found: Epilogue, steps: list[_Operator], current: Value, *, bias_fits:
     return True
 
 
-def _bounds(step: _Operator) -> dict[str, float] | None:
-    bounds: dict[str, float] = {}
+def _bounds(step: _Operator, current: Value) -> dict[str, float] | None:
+    dtype = dtype_of(current)
+    if dtype is None or dtype.name not in ("float32", "float64"):
+        return None
+    limits = np.finfo(dtype)  # ONNX: a bound that is left out is the type's lowest or largest finite number
+    bounds = {"clip_low": float(limits.min), "clip_high": float(limits.max)}
     for name, key, value in zip(("min", "max"), ("clip_low", "clip_high"), (*step.others, None, None), strict=False):
         if value is not None:
             if value.constant is None or value.constant.shape not in ((), (1,)):
@@ -143,7 +147,7 @@ def _bounds(step: _Operator) -> dict[str, float] | None:
             bounds[key] = float(step.attributes[name])
     if any(np.isnan(bound) for bound in bounds.values()):
         return None
-    return bounds if bounds.get("clip_low", -np.inf) <= bounds.get("clip_high", np.inf) else None
+    return bounds if bounds["clip_low"] <= bounds["clip_high"] else None
 
 
 def _is_bias(value: Value, current: Value) -> bool:

@@ -11,7 +11,10 @@ def general(site: Site) -> Choice | None:
     dtypes = site.dtypes()
     if dtypes is None:
         return None
+    rest = [value for value in site.outputs[1:] if value is not None and site.graph.users_of(value)]
     for name in families_for(site.op):
+        if name == "elementwise" and rest:  # its loops write one output: the mask of a Dropout is another
+            continue
         specs = family(name).select(site.op, site.version, dtypes, site.attributes)
         if specs is not None:
             attributes = {**site.attributes, "op": site.op, "version": site.version}

@@ -61,7 +61,7 @@ _register(
     gamma=1.05070102214813232421875,
 )
 _register("LeakyRelu", lambda x, alpha: np.where(x < 0, alpha * x, x), alpha=0.01)
-_register("ThresholdedRelu", lambda x, alpha: np.where((x > alpha) | np.isnan(x), x, 0.0), alpha=1.0)
+_register("ThresholdedRelu", lambda x, alpha: np.where(x > alpha, x, 0.0), alpha=1.0)
 _register("HardSigmoid", lambda x, alpha, beta: np.clip(alpha * x + beta, 0.0, 1.0), alpha=0.2, beta=0.5)
 _register("HardSwish", lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0))
 _register("Swish", lambda x, alpha: x * sigmoid(alpha * x), alpha=1.0)

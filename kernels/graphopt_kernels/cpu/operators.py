@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any
 
+import numpy as np
+
 from graphopt_kernels.chain import Chain, Literal, Step
 from graphopt_kernels.cpu import approximate as math_of
 from graphopt_kernels.cpu.lanes import UNSIGNED, Lanes, bits_of, each_lane
@@ -74,6 +76,10 @@ def _sign(x: Lanes) -> Lanes:
 def _clip(args: list[Lanes | None]) -> Lanes:
     x, low, high = (*args, None, None)[:3]
     assert x is not None
+    if x.is_float:  # ONNX: a bound that is left out is the type's lowest or largest finite number
+        limits = np.finfo(x.dtype)
+        low = x.const(float(limits.min)) if low is None else low
+        high = x.const(float(limits.max)) if high is None else high
     if low is not None:
         x = x.maximum(low)
     return x if high is None else x.minimum(high)
@@ -187,7 +193,7 @@ _OTHER: dict[str, Callable[[Step, list[Any]], Lanes]] = {
     "Selu": lambda step, args: (
         _below(args[0], math_of.expm1(args[0]) * step.attribute("alpha")) * step.attribute("gamma")
     ),
-    "ThresholdedRelu": lambda step, args: args[0].le(step.attribute("alpha")).where(0.0, args[0]),
+    "ThresholdedRelu": lambda step, args: args[0].gt(step.attribute("alpha")).where(args[0], 0.0),
     "Swish": lambda step, args: args[0] * math_of.sigmoid(args[0] * step.attribute("alpha")),
     "HardSigmoid": lambda step, args: _hard_sigmoid(args[0], step.attribute("alpha"), step.attribute("beta")),
     "Shrink": lambda step, args: _shrink(step, args[0]),
