@@ -55,9 +55,20 @@ def _facts(manifest: Manifest, build: Mapping[str, Any]) -> Facts:
             Entry("level", "level", _get(options, "level", str)),
             Entry("skipped", "passes left out", _listed(options.get("skip")) or None),
             Entry("targets", "targets", _listed(build.get("targets"))),
+            Entry("native_code", "native code", _native_form([record.name for record in manifest.files])),
             Entry("bytes", "size", sum(record.size for record in manifest.files), Format.BYTES),
         ),
     )
+
+
+def _native_form(files: list[str]) -> str:
+    """How the machine code is kept, and what loading it needs."""
+    native = [name for name in files if name.startswith("native/")]
+    if not native:
+        return "none"
+    if all(name.endswith(".so") for name in native):
+        return "linked"
+    return "not linked, because there was no C linker: loading it needs llvmlite"
 
 
 def _listed(names: object) -> str:
