@@ -25,10 +25,22 @@ def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, **pipes)  # pyright: ignore[reportCallIssue, reportArgumentType, reportUnknownVariableType]
 
 
+def wait_until_loaded(process: subprocess.Popen[str], library: str) -> None:
+    """Returns when the process has mapped a library: it is at work then, and no longer starting."""
+    maps = Path(f"/proc/{process.pid}/maps")
+    for _ in range(600):
+        if library in maps.read_text():
+            return
+        time.sleep(0.1)
+    process.kill()
+    pytest.fail(f"{library} was not loaded within a minute")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc to see when the work begins")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_measurement_ends_quietly(number: signal.Signals, code: int, tmp_path: Path) -> None:
     process = start("bench", DIGITS, "--seconds", 600, cwd=tmp_path)
-    time.sleep(3)
+    wait_until_loaded(process, "onnxruntime")
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code
