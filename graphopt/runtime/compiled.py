@@ -66,7 +66,12 @@ class Compiled:
 
         InputError, in one sentence with what was expected and what came, for inputs that do not fit the signature.
         """
-        results = self._executor.run(self._arrays(feeds))
+        arrays = self._plain(feeds)
+        part = None if arrays is None else self._executor.known(arrays)
+        if arrays is None or part is None:
+            results = self._executor.run(self._arrays(feeds))
+        else:
+            results = self._executor.run_part(part, arrays)
         return dict(zip(self._names, results, strict=True))
 
     def profile(self, feeds: Mapping[str, Any], repeats: int = 10) -> list[CallTime]:
@@ -78,25 +83,23 @@ class Compiled:
         self._save(Path(path))
 
     def _arrays(self, feeds: Mapping[str, Any]) -> list[Any]:
-        arrays = self._known(feeds)
-        if arrays is None:
-            arrays = conform(self.inputs, feeds)
+        arrays = conform(self.inputs, feeds)
         return [default if array is None else array for array, default in zip(arrays, self._defaults, strict=True)]
 
-    def _known(self, feeds: Mapping[str, Any]) -> list[Any] | None:
-        """The arrays in order, where nothing about them needs a second look: their plan exists."""
+    def _plain(self, feeds: Mapping[str, Any]) -> list[Any] | None:
+        """The arrays in order, where they can be taken as they are if there is a plan for their shapes."""
         if len(feeds) != len(self._fast):
             return None
         arrays: list[Any] = []
         for name, dtype in self._fast:
             array = feeds.get(name)
-            if type(array) is not np.ndarray or array.dtype != dtype:
+            if type(array) is not np.ndarray or (array.dtype is not dtype and array.dtype != dtype):
                 return None
             flags = array.flags
             if not (flags.c_contiguous and flags.aligned):
                 return None
             arrays.append(array)
-        return arrays if self._executor.knows(arrays) else None
+        return arrays
 
 
 def _native(port: Port) -> np.dtype | None:

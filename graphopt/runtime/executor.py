@@ -6,6 +6,7 @@ An `Executor` is safe to use from several threads: plans are shared and never ch
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from ctypes import addressof, c_char
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,11 @@ class Executor:
 
     def run(self, given: Sequence[Any]) -> list[Any]:
         """The outputs, in order, for the inputs (and captures), in order: arrays of their own, C-contiguous inputs."""
-        part = self.plan(given)
-        if part.direct:
-            return self._run_direct(part, given)
-        return self._run_parts(part, given)
+        return self.run_part(self.plan(given), given)
+
+    def run_part(self, part: Part, given: Sequence[Any]) -> list[Any]:
+        """As `run`, for inputs whose first part is known."""
+        return self._run_direct(part, given) if part.direct else self._run_parts(part, given)
 
     def plan(self, given: Sequence[Any]) -> Part:
         """The first part of the plan for these inputs."""
@@ -67,9 +69,9 @@ class Executor:
             found = self.plans.get_or_make(key, lambda: self._bind(dict(zip(self.entries, given, strict=True))))
         return found
 
-    def knows(self, given: Sequence[Any]) -> bool:
-        """Whether a plan for inputs like these was made before."""
-        return self.plans.get(tuple([signature(value) for value in given])) is not None
+    def known(self, given: Sequence[Any]) -> Part | None:
+        """The first part for inputs like these, if it was made before."""
+        return self.plans.get(tuple([signature(value) for value in given]))
 
     def _bind(self, arrays: dict[int, Any]) -> Part:
         env = {value: bound_of(array) for value, array in arrays.items()}
@@ -80,7 +82,12 @@ class Executor:
 
     def _run_direct(self, part: Part, given: Sequence[Any]) -> list[Any]:
         """All native: no frame."""
-        externals = self._externals(part, dict(zip(self.entries, given, strict=True)))
+        if len(part.order) != len(part.externals):
+            where = {value: i for i, value in enumerate(self.entries)}
+            part.order = tuple(where.get(value, -1) for value in part.externals)
+        externals: list[Any] = [None if i < 0 else given[i] for i in part.order]
+        for fresh in part.fresh:
+            externals[fresh.external] = np.empty(fresh.shape, fresh.dtype)
         context = self._context(part)
         try:
             self._patch(context, externals)
@@ -88,7 +95,7 @@ class Executor:
                 self.kernels.run(table, self.threads)
         finally:
             part.contexts.give(context)
-        return [externals[result.external].reshape(result.shape) for result in part.results]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return [externals[r.external].reshape(r.shape) for r in part.results if r.external is not None]
 
     def _run_parts(self, part: Part, given: Sequence[Any]) -> list[Any]:
         frame = self.new_frame(given)
@@ -148,7 +155,7 @@ class Executor:
 
     @staticmethod
     def _patch(context: Context, externals: Sequence[np.ndarray]) -> None:
-        addresses = [array.ctypes.data for array in externals]
+        addresses = [address_of(array) for array in externals]
         words = context.words
         for word, external, offset in context.patches:
             words[word] = addresses[external] + offset
@@ -228,6 +235,17 @@ class Executor:
 def signature(value: Any) -> Hashable:
     """What of a value decides the plan: dtype and shape of an array."""
     return (value.dtype.num, value.shape) if isinstance(value, np.ndarray) else type(value)
+
+
+def address_of(array: Any) -> int:
+    """Where an array's elements begin.  A ctypes object over the buffer tells it sooner than `array.ctypes` does."""
+    try:
+        return addressof(_from_buffer(array))
+    except (TypeError, ValueError, BufferError):  # read-only, empty, or of a type the buffer protocol does not know
+        return array.ctypes.data
+
+
+_from_buffer = c_char.from_buffer
 
 
 def bound_of(array: Any) -> Bound:

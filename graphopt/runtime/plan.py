@@ -134,5 +134,7 @@ class Part:
     results: tuple[Result, ...]
     direct: bool
     """Whether native calls alone lead from what comes from outside to every output."""
+    order: tuple[int, ...] = ()
+    """Of a direct part, once it ran: for each external the input's place, -1 for a fresh array."""
     contexts: ContextPool = field(default_factory=ContextPool)
     children: PlanTable[Hashable, Part] = field(default_factory=lambda: PlanTable[Hashable, "Part"]())

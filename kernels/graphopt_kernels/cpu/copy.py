@@ -15,22 +15,61 @@ innermost first.  Strides are in elements and may be 0 (repeat the source) or ne
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.typing.templates import signature
 
 from graphopt_kernels.abi import KernelSpec
-from graphopt_kernels.cpu.device import device
+from graphopt_kernels.cpu.device import device, intrinsic
+from graphopt_kernels.cpu.lanes import WIDTH, load_lanes, store_lanes
 from graphopt_kernels.cpu.memory import copy_bytes, int_at, loader, share_low, storer
 from graphopt_kernels.targets import Target
 
-TILE = 16
+TILE = WIDTH
 _ELEMENT = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.int64}
+
+
+def _turning(size: int) -> Any:
+    """`turn(to, to_row, of, of_column)`: a full tile, transposed in registers; distances in bytes.
+
+    Vectors i and i + d exchange their lanes that differ in bit d, for d = 1, 2, 4, 8.
+    """
+    dtype, word = f"int{8 * size}", ir.IntType(64)
+
+    @intrinsic
+    def turn(typing: Any, to: Any, to_row: Any, of: Any, of_column: Any) -> Any:
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            def at(base: Any, step: Any, index: int) -> Any:
+                return builder.add(base, builder.mul(step, ir.Constant(word, index)))
+
+            lanes = [load_lanes(builder, at(args[2], args[3], i), dtype) for i in range(WIDTH)]
+            values = [vector.value for vector in lanes]
+            mask = ir.VectorType(ir.IntType(32), WIDTH)
+            for d in (1, 2, 4, 8):
+                low = ir.Constant(mask, [j if not j & d else WIDTH + j - d for j in range(WIDTH)])
+                high = ir.Constant(mask, [j + d if not j & d else WIDTH + j for j in range(WIDTH)])
+                for i in range(WIDTH):
+                    if not i & d:
+                        a, b = values[i], values[i + d]
+                        values[i] = builder.shuffle_vector(a, b, low)
+                        values[i + d] = builder.shuffle_vector(a, b, high)
+            for i, value in enumerate(values):
+                store_lanes(replace(lanes[i], value=value), at(args[0], args[1], i))
+            return context.get_dummy_value()
+
+        return signature(types.void, *[types.int64] * 4), generate
+
+    return turn
 
 
 def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
     """The copy for elements of `spec["size"]` bytes: 1, 2, 4 or 8."""
     size = int(spec["size"])
-    load, store = loader(_ELEMENT[size]), storer(_ELEMENT[size])
+    load, store, turn = loader(_ELEMENT[size]), storer(_ELEMENT[size]), _turning(size)
 
     @device
     def source_of(block: int) -> int:
@@ -84,9 +123,7 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
     def tile(to: int, to_row: int, of: int, of_column: int, height: int, width: int) -> None:
         """target[r, c] = source[r, c] with target columns and source rows contiguous."""
         if height == TILE and width == TILE:
-            for c in range(TILE):
-                for r in range(TILE):
-                    store(to, r * to_row + c, load(of, c * of_column + r))
+            turn(to, to_row * size, of, of_column * size)
         else:
             for c in range(width):
                 for r in range(height):
