@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from graphopt.ops.facts import facts_of
 from graphopt.ops.table import meaning_of
 from graphopt.program import Program, StepKind
 
@@ -32,6 +33,8 @@ class StepCounts:
     steps: int
     native: int
     alias: int
+    settled: int
+    """Steps that shapes alone decide: computed once while binding, never when a request runs."""
     meanings: Mapping[str, int]
     """Operators that run their meaning in Python, with how often."""
     reference: tuple[str, ...]
@@ -40,17 +43,35 @@ class StepCounts:
     @classmethod
     def of(cls, program: Program) -> StepCounts:
         """The counts of a program, subprograms included."""
-        steps = list(program.walk())
+        settled = _settled(program)
+        steps = [step for step in program.walk() if id(step) not in settled]
         named = [(f"{step.domain}::{step.op}" if step.domain else step.op, step) for step in steps]
         meanings = Counter(name for name, step in named if step.kind is StepKind.MEANING)
         unknown = {n for n, s in named if s.kind is StepKind.MEANING and meaning_of(s.op, s.domain) is None}
         return cls(
-            steps=len(steps),
+            steps=len(steps) + len(settled),
             native=sum(step.kind is StepKind.KERNEL for step in steps),
             alias=sum(step.kind is StepKind.ALIAS for step in steps),
+            settled=len(settled),
             meanings=dict(sorted(meanings.items())),
             reference=tuple(sorted(unknown)),
         )
+
+
+def _settled(program: Program) -> set[int]:
+    """The identities of the steps whose outputs follow from shapes and constants, subprograms included."""
+    known = {i for i, value in enumerate(program.values) if value.weight is not None}
+    found: set[int] = set()
+    for step in program.steps:
+        for sub in step.subprograms:
+            found |= _settled(sub.program)
+        facts = facts_of(step.op, step.domain)
+        if facts is None or not facts.deterministic or step.subprograms or meaning_of(step.op, step.domain) is None:
+            continue
+        if facts.shape_only or (step.inputs and all(value is None or value in known for value in step.inputs)):
+            found.add(id(step))
+            known.update(step.writes())
+    return found
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from graphopt.frontend.schema import OLDEST_OPSET, newest_opset
 from graphopt.frontend.text import check_text
 from graphopt.ir.graph import Graph
 
+_PROTOBUF_LIMIT = 1 << 31  # bytes of one message
 _CONSTANTS_ARE_LISTED_BEFORE = 4  # IR version 4 made a listed initializer one that the caller may override
 
 
@@ -49,6 +50,11 @@ def _parse(path: Path) -> ModelProto:
     try:
         model.ParseFromString(data)
     except DecodeError:
+        if len(data) >= _PROTOBUF_LIMIT:
+            raise ModelError(
+                f"{path}: has {len(data)} bytes, and protobuf reads less than {_PROTOBUF_LIMIT}: "
+                "save it with external data"
+            ) from None
         raise ModelError(f"{path}: not an ONNX model, or a truncated one") from None
     return model
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def describe_compilation(title: str, report: CompileReport, manifest: Manifest) -> Report:
     """The outcome, what the manifest records, and where the time went."""
     counts = report.counts[report.target]
-    left = counts.steps - counts.native - counts.alias
+    left = counts.steps - counts.native - counts.alias - counts.settled
     facts = Facts(
         "",
         title,

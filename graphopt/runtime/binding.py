@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphopt.errors import GraphoptError, InputError
-from graphopt.program import Program, Step, StepKind
+from graphopt.program import KernelCall, Program, Step, StepKind
 from graphopt.runtime.arena import Lifetime, aligned, place
 from graphopt.runtime.derive import Derived, derive, wanted
 from graphopt.runtime.facts import ProgramFacts
@@ -35,6 +35,9 @@ from graphopt.runtime.plan import (
 from graphopt.runtime.weights import Weights
 from graphopt_kernels.abi import Launch, Operand, Ref
 from graphopt_kernels.bind.table import family
+
+IN_PLACE = frozenset({"elementwise"})
+"""Families whose output may lie where an operand of the same type and shape lies."""
 
 _LOCAL = 1 << 20
 """Buffers from here on are lifetimes, until the arena is planned."""
@@ -203,7 +206,12 @@ class _Walk:
                 tensor = Tensor(dtype, shape)
                 outputs.append(Operand(dtype, shape, self._scratch(index, tensor.nbytes)))
             else:
-                tensor = self._allocate(value, dtype, shape, index)
+                twin = self._dying_twin(index, step.kernel, dtype, shape) if len(step.outputs) == 1 else None
+                if twin is None or value in self.facts.output_of:
+                    tensor = self._allocate(value, dtype, shape, index)
+                else:
+                    self.lifetimes[twin - _LOCAL].last = max(self.facts.last_use[value], index)
+                    tensor = self.env[value] = Tensor(dtype, shape, twin, 0)
                 outputs.append(Operand(dtype, shape, Ref(tensor.buffer or 0, tensor.offset)))
         binder = family(step.kernel.family).bind
         made = binder(inputs, outputs, step.kernel.attributes, lambda nbytes: self._scratch(index, nbytes))
@@ -216,6 +224,21 @@ class _Walk:
             self.actions.append(Native(len(self.launches), len(made)))
         self.launches.extend(made)
         self.names.extend([index] * len(made))
+
+    def _dying_twin(self, index: int, kernel: KernelCall, dtype: np.dtype, shape: tuple[int, ...]) -> int | None:
+        """The buffer of an operand that nobody reads after this step and that the output can take over."""
+        if kernel.family not in IN_PLACE:
+            return None
+        operands = [self.env[value] for value in kernel.inputs if value is not None]
+        tensors = [operand for operand in operands if isinstance(operand, Tensor)]
+        for operand in tensors:
+            buffer = operand.buffer
+            if buffer is None or buffer < _LOCAL or (operand.dtype, operand.shape) != (dtype, shape):
+                continue
+            alone = all(other.shape == shape for other in tensors if other.buffer == buffer)
+            if alone and self.lifetimes[buffer - _LOCAL].last == index:
+                return buffer
+        return None
 
     def _operand(self, value: int) -> Operand:
         tensor = self._placed(value)

@@ -62,6 +62,13 @@ def test_a_shape_that_an_input_holds_is_followed(build: Build):
         model({"x": x6, "shape": np.array([4, 4])})
 
 
+def test_an_empty_batch_keeps_the_rest_of_the_shape(build: Build):
+    graph, (x,) = graph_of(x=(N, 1, 3, 3))
+    shape = graph.add_constant(Dense.of(np.array([0, 0, -1])))
+    graph.add_output(graph.add_node("Relu", [graph.add_node("Reshape", [x, shape])[0]])[0], "y")
+    assert build(graph)({"x": np.zeros((0, 1, 3, 3), "float32")})["y"].shape == (0, 1, 9)
+
+
 def branch(name: str, op: str, shared: str = "x") -> Graph:
     inner = Graph(name, {"": 17})
     captured = inner.add_capture(shared, TensorType(DType.FLOAT32, (N,)))

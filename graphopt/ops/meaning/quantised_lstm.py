@@ -1,8 +1,9 @@
 """com.microsoft DynamicQuantizeLSTM: an LSTM with 8-bit weights, whose inputs are quantised as they come.
 
-Source: ONNX Runtime, docs/ContribOperators.md and contrib_ops/cpu/quantization/dynamic_quantize_lstm.cc.  Weights are
-(directions, input, 4·hidden), transposed against LSTM's; scales and zero points are per direction or per direction
-and column.  The input of all moments is quantised at once, the hidden state anew at each moment, both as uint8.
+ONNX Runtime defines the operator; what stands here agrees with what it computes (tests/ops), one batch, zero points 0.
+Weights are (directions, input, 4·hidden), transposed against LSTM's; scales and zero points are per direction or per
+direction and column.  The input of all moments is quantised at once, the hidden state anew at each moment, both as
+uint8.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ def reshape(call: Inference) -> Result:
         else:
             dims.append(dim if is_nonnegative(dim) else unknown(call, axis))
     if inferred is not None:
-        dims[inferred] = _left_over(call, data, dims, inferred)
+        copied = [axis for axis, dim in enumerate(target) if copy and isinstance(dim, int) and dim == 0]
+        dims[inferred] = _left_over(call, data, dims, inferred, copied)
     elif data is not None:
         _check_count(call, data, dims)
     return (TensorType(dtype_of(call, 0), tuple(dims)),)
@@ -243,13 +244,15 @@ def reverse_sequence(call: Inference) -> Result:
     return (tensor(call, 0),)
 
 
-def _left_over(call: Inference, data: Shape | None, dims: list[Dim], axis: int) -> Dim:
+def _left_over(call: Inference, data: Shape | None, dims: list[Dim], axis: int, copied: Sequence[int]) -> Dim:
     if data is None:
         return unknown(call, axis)
     before = list(data)
     rest: list[Dim] = []
-    for dim in (dim for i, dim in enumerate(dims) if i != axis):
-        if dim in before and dim != 0:
+    for i, dim in enumerate(dims):
+        if i == axis:
+            continue
+        if dim in before and (dim != 0 or i in copied):
             before.remove(dim)  # the same dimension on both sides: no need to divide, whatever it is
         else:
             rest.append(dim)
