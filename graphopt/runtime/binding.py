@@ -16,6 +16,7 @@ from graphopt.program import KernelCall, Program, Step, StepKind
 from graphopt.runtime.arena import Lifetime, aligned, place
 from graphopt.runtime.derive import Derived, derive, wanted
 from graphopt.runtime.facts import ProgramFacts
+from graphopt.runtime.native import LARGEST_TEAM
 from graphopt.runtime.plan import (
     ARENA,
     EXTERNAL,
@@ -214,7 +215,8 @@ class _Walk:
                     tensor = self.env[value] = Tensor(dtype, shape, twin, 0)
                 outputs.append(Operand(dtype, shape, Ref(tensor.buffer or 0, tensor.offset)))
         binder = family(step.kernel.family).bind
-        made = binder(inputs, outputs, step.kernel.attributes, lambda nbytes: self._scratch(index, nbytes))
+        attributes = {**step.kernel.attributes, "threads": LARGEST_TEAM}
+        made = binder(inputs, outputs, attributes, lambda nbytes: self._scratch(index, nbytes))
         if not made:
             return
         last = self.actions[-1] if self.actions else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 from graphopt.errors import BundleError
@@ -13,6 +14,10 @@ from graphopt_kernels.team import Table, Team
 
 WORTH_SHARING = 50_000
 """Scalar operations: a launch with less is made by one thread, as a barrier costs more than it saves."""
+
+
+LARGEST_TEAM = min(max(8, os.cpu_count() or 1), 64)
+"""Threads that may run one table: launches are bound with scratch for so many, and no larger team is ever formed."""
 
 
 class Kernels:
@@ -40,6 +45,7 @@ class Kernels:
 
     def run(self, table: Table, threads: int) -> None:
         """Walk the table; the threads of a team take part when it is free, else the caller walks alone."""
+        threads = min(threads, LARGEST_TEAM)
         if threads > 1:
             team = self._teams.get(threads)
             if team is None:

@@ -122,6 +122,32 @@ def test_several_threads_may_call_at_once(build: Build):
         assert all(pool.map(call, range(200)))
 
 
+def test_any_number_of_threads_gives_the_same_bits(build: Build):
+    graph, (x,) = graph_of(x=(N, 64))
+    weight = graph.add_constant(Dense.of(np.random.default_rng(0).standard_normal((64, 96)).astype("float32")))
+    (product,) = graph.add_node("MatMul", [x, weight])
+    graph.add_output(graph.add_node("Softmax", [graph.add_node("Tanh", [product])[0]])[0], "y")
+    model = build(graph)
+    given = np.random.default_rng(1).standard_normal((300, 64)).astype("float32")
+    alone = model({"x": given})["y"]
+    for threads in (2, 3, 200):
+        model.threads = threads
+        if threads <= 8:
+            np.testing.assert_array_equal(model({"x": given})["y"], alone)
+    assert model.threads == 200
+    with pytest.raises(ValueError, match="at least 1"):
+        model.threads = 0
+
+
+def test_the_profile_names_every_step_that_ran(build: Build):
+    graph, (x,) = graph_of(x=(N, 4))
+    (y,) = graph.add_node("Softmax", [graph.add_node("Neg", [x], name="minus")[0]], name="soft")
+    graph.add_output(y, "y")
+    calls = build(graph).profile({"x": np.ones((3, 4), "float32")}, repeats=3)
+    assert [(call.op, call.name) for call in calls] == [("Neg", "minus"), ("Softmax", "soft")]
+    assert all(call.seconds > 0 for call in calls)
+
+
 def test_a_table_keeps_what_is_used_and_forgets_the_rest():
     table: PlanTable[int, str] = PlanTable(limit=3)
     for key in range(3):
