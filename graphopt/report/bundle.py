@@ -109,13 +109,14 @@ def _rewrites(rewrites: list[Any]) -> Table:
 def _calls(programs: Mapping[str, Any]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for target, counts in programs.items():
-        steps, native, alias = (_get(counts, key, int) for key in ("steps", "native", "alias"))
-        rows.append((target, steps, native, alias, steps - native - alias))
+        steps, native, alias, settled = (_get(counts, key, int) for key in ("steps", "native", "alias", "settled"))
+        rows.append((target, steps, alias, settled, native, steps - native - alias - settled))
     columns = (
         Column("target", "target"),
-        Column("steps", "calls", Format.COUNT),
-        Column("native", "native", Format.COUNT),
+        Column("steps", "steps", Format.COUNT),
         Column("alias", "nothing to do", Format.COUNT),
+        Column("settled", "settled by shapes", Format.COUNT),
+        Column("native", "native calls", Format.COUNT),
         Column("not_native", "not native", Format.COUNT),
     )
     return Table("calls_by_target", "Calls", columns, tuple(rows))
