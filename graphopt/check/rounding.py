@@ -12,7 +12,8 @@ a right kernel may be off by, and the spread of the outputs is measured.  With u
   u/√3·√(n·(Σt² + 2(Σt)²)/6 + Σt² + (Σt)²);
 * of these, an addition is off by no more than its smaller operand, and a product with a power of two by nothing;
 * Softmax: by (4 + |ln y|)u of each result y, since the difference to the maximum, −ln y at most, is rounded;
-* a normalisation, a recurrence or attention: its operands by √n·u, the backward error of the accumulations inside (the same papers);
+* a normalisation, a recurrence or attention: its operands by √n·u, the backward error of the accumulations inside
+  (the same papers);
 * anything else: its inputs by 2u, which shows where it cancels.
 
 Half types accumulate in float32: there u is float32's, and the rounding of the result to its type is added.
