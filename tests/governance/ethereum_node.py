@@ -25,7 +25,8 @@ class InProcessNode(EthereumTesterProvider):
 
     finalized: int | None = None
     """The finalized block; the newest when it is None."""
-    knows_finality = True
+    no_finality: tuple[int, str] | None = None
+    """The error with which the finalized block is refused, where it is."""
     simulates = True
     """Whether calls are simulated; a node that does not says that all would pass."""
 
@@ -35,8 +36,8 @@ class InProcessNode(EthereumTesterProvider):
             # web3 writes the block's number as the wire wants it; eth-tester wants it as a number
             params = [*params[:2], int(params[2], 16)]
         if method == "eth_getBlockByNumber" and params[0] == "finalized":
-            if not self.knows_finality:
-                return _error(-32602, "invalid block tag")
+            if self.no_finality is not None:
+                return _error(*self.no_finality)
             if self.finalized is not None:
                 params = [self.finalized, *params[1:]]
         if not self.simulates and method in ("eth_call", "eth_estimateGas"):

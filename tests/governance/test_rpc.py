@@ -153,8 +153,19 @@ def test_only_what_is_final_counts(bundle: Path, on_node: Home, tester: InProces
     assert actions.verify(bundle).exit_code == 15
 
 
-def test_a_chain_without_finality_is_read_at_its_latest_block_and_that_is_said(bundle: Path, tester: InProcessNode):
-    tester.knows_finality = False
+def test_a_busy_node_does_not_pass_for_one_without_finality(bundle: Path, tester: InProcessNode):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    tester.no_finality = (-32005, "limit exceeded")
+    with pytest.raises(ChainError, match="refused: limit exceeded"):
+        actions.verify(bundle)
+
+
+@pytest.mark.parametrize("error", [(-32602, "invalid block tag"), (-39001, "Unknown block"), (-32000, "no finalized")])
+def test_a_chain_without_finality_is_read_at_its_latest_block_and_that_is_said(
+    bundle: Path, tester: InProcessNode, error: tuple[int, str]
+):
+    tester.no_finality = error
     actions.sign(bundle)
     assert "latest block: it knows no finalized one" in actions.anchor(bundle).ledger
     verdict = actions.verify(bundle)
