@@ -1,9 +1,9 @@
 """The fast path of depthwise convolution: a small kernel of known size slides down a column of pixels.
 
 The weights stay in registers and what lies left and right of the image is worked out once for all rows; for each row
-only its being inside is left to ask.  With stride 1 several output rows are computed at once: each row of the input is
-then read once for all of them, and their sums do not wait for one another.  Products are added in the order of the taps,
-as on the general path, so that all give the same bits.
+only its being inside is left to ask.  With stride 1 several output rows are computed at once: each row of the input
+is then read once for all of them, and their sums do not wait for one another.  Products are added in the order of the
+taps, as on the general path, so that all give the same bits.
 """
 
 from __future__ import annotations
