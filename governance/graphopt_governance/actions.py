@@ -190,7 +190,8 @@ def open_chain(home: Home, passphrase: Passphrase = passphrase_from_environment)
     `passphrase` opens the key that pays on an RPC chain, and is asked for only when something is sent.
     """
     if home.chain is not None:
-        from graphopt_governance.rpc import RpcChain, provider_at
+        from graphopt_governance.rpc import RpcChain
+        from graphopt_governance.rpc_node import provider_at
 
         return RpcChain.open(provider_at(home.chain), home, _payer(home, passphrase))
     if not home.ledger.exists():
@@ -218,7 +219,8 @@ def _found(home: Home, passphrase: Passphrase) -> Chain:
     founders = [Founder(member.account, ALL_RIGHTS, signing.hint)]
     if home.chain is None:
         return Ledger.create(home.ledger, founders)
-    from graphopt_governance.rpc import RpcChain, provider_at
+    from graphopt_governance.rpc import RpcChain
+    from graphopt_governance.rpc_node import provider_at
 
     return RpcChain.found(provider_at(home.chain), home, founders, _payer(home, passphrase))
 

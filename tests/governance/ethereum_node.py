@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any, cast
 
 import pytest
@@ -78,6 +80,31 @@ def anvil() -> Generator[HTTPProvider]:
                 raise AssertionError("anvil did not start: " + "".join(said))
         finally:
             process.kill()
+
+
+@contextmanager
+def answering(answer: bytes) -> Generator[str]:
+    """The URL of a server that gives `answer` to whatever is asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _error(code: int, message: str) -> RPCResponse:

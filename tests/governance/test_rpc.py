@@ -13,7 +13,7 @@ from web3 import Web3
 from web3.providers import BaseProvider
 
 from graphopt.bundle import read_manifest
-from graphopt_governance import actions, rpc
+from graphopt_governance import actions, rpc_node
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.gate import ChainGate, FederationRefusedError
 from graphopt_governance.home import Home
@@ -21,7 +21,7 @@ from graphopt_governance.member_key import MemberKey, load_member_key
 from graphopt_governance.rpc import RpcChain
 
 from .conftest import make_bundle
-from .ethereum_node import InProcessNode, anvil, fund
+from .ethereum_node import InProcessNode, answering, anvil, fund
 
 URL = "http://node.invalid:8545/a-secret-key"
 
@@ -40,7 +40,7 @@ def ask(provider: BaseProvider, monkeypatch: pytest.MonkeyPatch) -> None:
         assert url == URL
         return provider
 
-    monkeypatch.setattr(rpc, "provider_at", provider_at)
+    monkeypatch.setattr(rpc_node, "provider_at", provider_at)
 
 
 @pytest.fixture
@@ -103,6 +103,13 @@ def test_a_bundle_lives_on_any_chain_as_on_the_embedded_one(bundle: Path, on_nod
 @pytest.mark.anvil
 def test_a_bundle_lives_on_anvil_as_on_the_embedded_chain(bundle: Path, on_node: Home, real: BaseProvider):
     live_through(bundle, on_node)
+
+
+def test_a_second_federation_is_not_made_over_the_first(bundle: Path, on_node: Home, tester: InProcessNode):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    with pytest.raises(ChainError, match="names a federation already"):
+        RpcChain.found(tester, on_node, [], lambda: load_member_key(on_node.member_key))
 
 
 def test_what_would_be_turned_down_is_not_sent(bundle: Path, tester: InProcessNode):
@@ -209,7 +216,16 @@ def test_a_node_that_does_not_answer_approves_nothing(
         ChainGate.default(asked)
 
 
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"jsonrpc":"2.0","id":1,"result":"x"}', b'{"result":null}'])
+def test_what_is_no_node_has_one_sentence(answer: bytes, on_node: Home, bundle: Path):
+    actions.sign(bundle)
+    on_node.federation.write_text(json.dumps({"chain": 1, "contract": "0x" + "11" * 20, "block": 1}))
+    on_node.federation.chmod(0o600)
+    with answering(answer) as url, pytest.raises(ChainError, match="is no Ethereum node, or answers wrongly"):
+        actions.verify(bundle, Home(on_node.folder, url))
+
+
 @pytest.mark.parametrize("url", ["node", "file:///etc/passwd", "http://", "ws://node"])
 def test_what_is_no_url_of_a_node_is_refused(url: str):
     with pytest.raises(ChainError, match="named by its node's URL"):
-        rpc.provider_at(url)
+        rpc_node.provider_at(url)
