@@ -31,10 +31,14 @@ def anchor(
     one operator's ledger without consensus: it shows that a bundle was altered, not approved or revoked, but not
     that its own operator was honest. With --model, the bundle supersedes the version of that model before it.
 
+    With --chain, the first use deploys the federation's contract on that chain. The account of the member key pays for
+    what is sent, and the command returns once its block is final.
+
     \b
     Examples:
       graphopt anchor model.bundle
       graphopt anchor model.bundle --model digits --days 90
+      graphopt anchor model.bundle --chain https://node.example.org
     """
     import time
 
