@@ -116,7 +116,7 @@ def test_only_the_command_line_knows_governance() -> None:
 def test_governance_does_not_know_the_compiler() -> None:
     """Of graphopt it may use what a verifier needs: the manifest, the gate's protocol, the errors."""
     rooms_used = {room_of(found.module) for found in imports("graphopt_governance")} - {None}
-    assert rooms_used <= {"errors", "version", "bundle"}
+    assert rooms_used <= {"errors", "version", "strict_json", "bundle"}
 
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if room.forbidden], ids=lambda room: room.name)

@@ -112,7 +112,7 @@ def whole_path(folder: Path, tell: Tell) -> Report:
         (
             Entry("nodes_before", "nodes before", compiled.report.nodes_before, Format.COUNT),
             Entry("nodes_after", "nodes after", compiled.report.nodes_after, Format.COUNT),
-            Entry("calls", "calls", counts.steps - counts.alias, Format.COUNT),
+            Entry("calls", "calls", counts.steps - counts.alias - counts.settled, Format.COUNT),
             Entry("native_calls", "of these native", counts.native, Format.COUNT),
             Entry("target", "for", compiled.report.target),
             Entry("checked_difference", "worst difference, check", compiled.report.worst_difference, Format.ERROR),

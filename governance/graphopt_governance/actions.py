@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from graphopt_governance.key_files import Passphrase, passphrase_from_environmen
 if TYPE_CHECKING:
     from graphopt_governance.action import Action
     from graphopt_governance.chain import Chain, Receipt
+    from graphopt_governance.member_key import MemberKey
     from graphopt_governance.verify import Verdict
 
 _DEADLINE_SECONDS = 3600
@@ -45,7 +46,10 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Anchored:
-    """A bundle is on record.  `already`: it was before this call.  `block_time` in seconds since the epoch."""
+    """A bundle is on record.  `already`: it was before this call.  `block_time` in seconds since the epoch.
+
+    `ledger`: what that rests on, in words.
+    """
 
     digest: str
     block: int
@@ -54,6 +58,7 @@ class Anchored:
     already: bool
     chain: int
     contract: str
+    ledger: str
 
     def to_json(self) -> dict[str, Any]:
         """The same as data."""
@@ -95,10 +100,11 @@ def anchor(
     home: Home | None = None,
     passphrase: Passphrase = passphrase_from_environment,
 ) -> Anchored:
-    """Put the approval of a signed bundle on record, on the embedded chain, in the federation of this machine.
+    """Put the approval of a signed bundle on record, in the federation of `home`.
 
-    The first use makes a federation whose one member is the owner of the keys in `home`.  With `model`, the bundle
-    becomes the next version of the model of that name and supersedes the one before; without, it stands for itself.
+    The first use on a chain makes a federation whose one member is the owner of the keys in `home`.  With `model`, the
+    bundle becomes the next version of the model of that name and supersedes the one before; without, it stands for
+    itself.
     `expires`: seconds since the epoch, 0 for never.  RefusedError when the bundle must not be approved.
     """
     from graphopt_governance.action import Action, Kind, model_id
@@ -107,7 +113,7 @@ def anchor(
 
     home = home or Home.default()
     manifest = read_manifest(bundle)
-    chain = open_chain(home) or _found(home, passphrase)
+    chain = open_chain(home, passphrase) or _found(home, passphrase)
     verdict = verify_bundle(bundle, chain)
     for reason in verdict.reasons:
         if reason.code not in (Code.NOT_ANCHORED, Code.EXPIRED, Code.SUPERSEDED):
@@ -158,7 +164,7 @@ def revoke(
     if len(evidence) > _MAX_REASON:
         raise RefusedError(f"the reason has {len(evidence)} bytes; it goes on the chain and may have {_MAX_REASON}")
     digest = _digest(bundle)
-    chain = open_chain(home)
+    chain = open_chain(home, passphrase)
     if chain is None:
         raise RefusedError("there is nothing to revoke: no federation here has approved anything")
     action = Action(
@@ -178,8 +184,16 @@ def public_key(home: Home | None = None, passphrase: Passphrase = passphrase_fro
     return load_signing_key((home or Home.default()).signing_key, passphrase, make=False).public_pem.decode()
 
 
-def open_chain(home: Home) -> Chain | None:
-    """The chain of the federation on this machine; None when there is none yet."""
+def open_chain(home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain | None:
+    """The chain of the federation of `home`; None when there is none yet.
+
+    `passphrase` opens the key that pays on an RPC chain, and is asked for only when something is sent.
+    """
+    if home.chain is not None:
+        from graphopt_governance.rpc import RpcChain
+        from graphopt_governance.rpc_node import provider_at
+
+        return RpcChain.open(provider_at(home.chain), home, _payer(home, passphrase))
     if not home.ledger.exists():
         return None
     from graphopt_governance.ledger import Ledger
@@ -202,7 +216,19 @@ def _found(home: Home, passphrase: Passphrase) -> Chain:
 
     member = load_member_key(home.member_key, passphrase)
     signing = load_signing_key(home.signing_key, passphrase)
-    return Ledger.create(home.ledger, [Founder(member.account, ALL_RIGHTS, signing.hint)])
+    founders = [Founder(member.account, ALL_RIGHTS, signing.hint)]
+    if home.chain is None:
+        return Ledger.create(home.ledger, founders)
+    from graphopt_governance.rpc import RpcChain
+    from graphopt_governance.rpc_node import provider_at
+
+    return RpcChain.found(provider_at(home.chain), home, founders, _payer(home, passphrase))
+
+
+def _payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:
+    from graphopt_governance.member_key import load_member_key
+
+    return lambda: load_member_key(home.member_key, passphrase, make=False)
 
 
 def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, what: str) -> Receipt:
@@ -222,7 +248,9 @@ def _anchored(manifest: Manifest, chain: Chain, version: int, *, already: bool) 
         raise ChainError("the bundle is on record, but the chain's index does not say since when")
     event = events[-1]
     contract = "0x" + chain.domain.contract.hex()
-    return Anchored(manifest.digest.hex(), event.block, event.time, version, already, chain.domain.chain_id, contract)
+    return Anchored(
+        manifest.digest.hex(), event.block, event.time, version, already, chain.domain.chain_id, contract, chain.basis
+    )
 
 
 def _digest(bundle: str | Path) -> bytes:

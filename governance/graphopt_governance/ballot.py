@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from graphopt.bundle import strict_json
+from graphopt import strict_json
 from graphopt_governance.action import Action, Domain, Kind, Right
 from graphopt_governance.contract import Event, Member, State
 from graphopt_governance.errors import BallotError

@@ -36,6 +36,11 @@ class Chain(Protocol):
         """Where this federation's signatures hold."""
         ...
 
+    @property
+    def basis(self) -> str:
+        """What a reading rests on, in words: whom one believes who believes it."""
+        ...
+
     def snapshot(self) -> Snapshot:
         """The contract as of the newest block that counts; ChainError when it cannot be had or does not check out."""
         ...

@@ -132,6 +132,11 @@ class Ledger:
         """Where this federation's signatures hold."""
         return self._domain
 
+    @property
+    def basis(self) -> str:
+        """What a reading rests on, in words."""
+        return "embedded, one operator's, without consensus"
+
     def snapshot(self) -> Snapshot:
         """The contract as of the newest block; ChainError when what the file holds does not hash to its head."""
         with _connection(self.path) as db:

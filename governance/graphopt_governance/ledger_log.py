@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from eth_hash.auto import keccak
 
-from graphopt.bundle import strict_json
+from graphopt import strict_json
 from graphopt_governance.action import word
 from graphopt_governance.errors import ChainError
 from graphopt_governance.ledger import Call, Ledger

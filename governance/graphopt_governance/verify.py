@@ -191,6 +191,7 @@ def _facts(manifest: Manifest, record: Record, snapshot: Snapshot, chain: Chain)
         "contract": "0x" + chain.domain.contract.hex(),
         "as_of_block": snapshot.block,
         "as_of_time": snapshot.time,
+        "ledger": chain.basis,
     }
     if manifest.signature is not None:
         facts["signer"] = manifest.signature.key

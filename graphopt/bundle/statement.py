@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn, cast
 
-from graphopt.bundle import strict_json
+from graphopt import strict_json
 from graphopt.errors import BundleError
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"

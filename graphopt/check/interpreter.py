@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from graphopt.ir.graph import Graph, Node, Value
 
 
-def interpret(graph: Graph, feeds: Mapping[str, Any]) -> dict[str, Any]:
+def interpret(
+    graph: Graph, feeds: Mapping[str, Any], run: Callable[[Call], tuple[Any, ...]] = run_call
+) -> dict[str, Any]:
     """The outputs of a graph by name, for inputs by name.
 
     Inputs that have a default may be left out.  InputError for a missing or unknown name, a wrong dtype or rank or
     a dimension other than the declared number; ModelError where an operator has no meaning or cannot take its inputs.
+    `run` applies the operators; it may raise to end the run.
     """
-    return dict(zip(graph.output_names, evaluate(graph, bind(graph, feeds), {}, graph.opsets), strict=True))
+    outputs = evaluate(graph, bind(graph, feeds), {}, graph.opsets, disturb=run)
+    return dict(zip(graph.output_names, outputs, strict=True))
 
 
 def bind(graph: Graph, feeds: Mapping[str, Any]) -> dict[Value, Any]:

@@ -1,25 +1,37 @@
 """How far rounding alone may move each output of a graph: the tolerance of `reassociate`, derived and not chosen.
 
-The reference is run again several times with each operator's result disturbed at random by as much as a right kernel
-may be off, and the spread of the outputs is measured.  What an operator may be off by, in units u of its output type:
+The reference is run again with each operator's result disturbed, at random signs, by one standard deviation of what
+a right kernel may be off by, and the spread of the outputs is measured.  With u the unit roundoff of the result:
 
-* it only moves elements, or is not of floats: nothing;
-* elementwise: 2u of each result (the rounding, and 1 ulp that an approximation of exp or tanh may lose);
-* an accumulation of n terms in any order (products of matrices, convolutions, sums): 4u·√n·Σ|terms|, the
-  probabilistic bound of Higham & Mary (SIAM J. Sci. Comput. 41(5), 2019), which 4 makes hold but for about 10⁻³;
-* anything else (normalisation, softmax, recurrent): its inputs disturbed by 2u as well, which shows where it cancels.
+* an operator that only moves, selects or casts elements, or is not of floats, is off by nothing;
+* IEEE arithmetic (+, −, ×, ÷, √): by u, which a fused multiplication and addition or another order may save or add;
+* elementwise otherwise: by 2u of each result (its rounding, and 1 ulp that an approximation of exp or tanh may lose);
+* an accumulation of n terms t in an order nobody promised: each partial sum s is rounded, by u/√3 of it as a
+  deviation; with terms in random order E Σs² ≤ n·(Σt² + 2(Σt)²)/6 (Higham & Mary, SIAM J. Sci. Comput. 41(5), 2019,
+  and for data of both signs 42(5), 2020).  With the rounding of the products and of the result the deviation is
+  u/√3·√(n·(Σt² + 2(Σt)²)/6 + Σt² + (Σt)²);
+* of these, an addition is off by no more than its smaller operand, and a product with a power of two by nothing;
+* Softmax: by (4 + |ln y|)u of each result y, since the difference to the maximum, −ln y at most, is rounded;
+* a normalisation, a recurrence or attention: its operands by √n·u, the backward error of the accumulations inside
+  (the same papers);
+* anything else: its inputs by 2u, which shows where it cancels.
 
-Conditioning, cancellation and discrete jumps (ArgMax, rounding to integers) are thus measured on the graph and inputs
-at hand.  With s the root mean square of an element's spread over the runs, the element may be off by 6s: both sides
-round, and six deviations leave nothing to chance.  Where a graph is too large for many runs, s is an estimate from
-four and is not taken smaller than its root mean square over the tensor.
+Half types accumulate in float32: there u is float32's, and the rounding of the result to its type is added.
+Conditioning, cancellation and discrete jumps (ArgMax, a quantum) are thus measured on the graph and inputs at hand.
+A quantum that flips is rare and has a large effect, so that few runs may see none: from the second run on, of the
+elements that rounding may carry over a step (six deviations of what was measured there) one is carried.
+
+With s the root mean square of an element's spread over the runs, the element may be off by 6s: both sides round, and
+six deviations leave nothing to chance.  Where a graph is too large for many runs, s is an estimate from two and is
+not taken smaller than its root mean square over the tensor.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -32,28 +44,40 @@ from graphopt.ops.table import Call
 if TYPE_CHECKING:
     from graphopt.ir.graph import Graph
 
-_FEW, _MANY = 4, 16
+_FEW, _MANY = 2, 16
 _LARGE = 100_000
 _DEVIATIONS = 6.0
-_ACCUMULATING = frozenset(
-    {"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose", "DeformConv", "CausalConvWithState", "FusedMatMul"}
-    | {"ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "CumSum", "Mean", "Sum"}
-    | {"AveragePool", "GlobalAveragePool", "DFT", "STFT", "Resize"}
+_SUMS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose", "FusedMatMul", "ReduceSum", "CumSum", "Sum"})
+_MEANS = frozenset({"ReduceMean", "Mean", "AveragePool", "GlobalAveragePool"})
+_POSITIVE = frozenset({"ReduceL1", "ReduceL2", "ReduceSumSquare"})
+_EXACT = frozenset({"Cast", "CastLike", "Relu", "Max", "Min", "Neg", "Abs", "Clip", "Where", "Sign"})
+_IEEE = frozenset({"Add", "Sub", "Mul", "Div", "Sqrt", "Reciprocal"})
+_INNER_SUMS = frozenset(
+    {"LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization"}
+    | {"InstanceNormalization", "GroupNormalization", "LpNormalization", "MeanVarianceNormalization"}
+    | {"LSTM", "GRU", "RNN", "Attention", "MultiHeadAttention", "DeformConv", "CausalConvWithState", "DFT", "STFT"}
 )
+_STEPS = frozenset({"QuantizeLinear", "Round", "Floor", "Ceil"})
 
 
-def allowances(graph: Graph, feeds: Mapping[str, Any], outputs: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+def allowances(
+    graph: Graph,
+    feeds: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    seed: int = 0,
+    run: Callable[[Call], tuple[Any, ...]] = run_call,
+) -> dict[str, Any]:
     """What each output, given as the reference computed it, may be off by: an array, 0 where rounding cannot reach.
 
-    None for outputs that are not tensors of numbers.
+    None for outputs that are not tensors of numbers.  `run` applies the operators; it may raise to end the search.
     """
     bound = bind(graph, feeds)
     count = _MANY if _elements(graph, bound.values()) < _LARGE else _FEW
-    sizes: dict[tuple[int, str, tuple[int, ...]], np.ndarray] = {}
-    disturbances = [Disturbance(np.random.default_rng([seed, run]), sizes) for run in range(count)]
+    memory = _Memory()
+    disturbances = [Disturbance(np.random.default_rng([seed, i]), memory, run) for i in range(count)]
     runs = [evaluate(graph, bound, {}, graph.opsets, disturb=disturb) for disturb in disturbances]
     names = enumerate(graph.output_names)
-    return {name: _allowance(outputs[name], [run[i] for run in runs]) for i, name in names}
+    return {name: _allowance(outputs[name], [made[i] for made in runs]) for i, name in names}
 
 
 def _elements(graph: Graph, fed: Iterable[Any]) -> int:
@@ -83,52 +107,126 @@ def _allowance(reference: Any, runs: list[Any]) -> np.ndarray | None:
         return np.where(jumps, np.inf, _DEVIATIONS * spread)
 
 
+_Place: TypeAlias = "tuple[int, str, tuple[int, ...]]"
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What the first run leaves to the others, by place: deviations of accumulations, operands before a step."""
+
+    deviations: dict[_Place, np.ndarray] = field(default_factory=dict["_Place", np.ndarray])
+    operands: dict[_Place, np.ndarray] = field(default_factory=dict["_Place", np.ndarray])
+
+
 class Disturbance:
-    """Runs operators with results off by as much as rounding allows.
+    """Runs operators with results off by as much as rounding allows."""
 
-    `sizes` keeps Σ|terms| of each accumulation, by its place in the run, for the runs that come after.
-    """
-
-    def __init__(self, rng: np.random.Generator, sizes: dict[tuple[int, str, tuple[int, ...]], np.ndarray]) -> None:
+    def __init__(
+        self, rng: np.random.Generator, memory: _Memory, run: Callable[[Call], tuple[Any, ...]] = run_call
+    ) -> None:
         self._rng = rng
-        self._sizes = sizes
+        self._memory = memory
+        self._run = run
         self._place = 0
 
     def __call__(self, call: Call) -> tuple[Any, ...]:
         self._place += 1
         facts = facts_of(call.op, call.domain)
-        if facts is not None and not facts.deterministic:
-            return run_call(call)
-        if facts is not None and (facts.moves or facts.shape_only):
-            return run_call(call)
-        if call.op in _ACCUMULATING:
+        if facts is not None and (not facts.deterministic or facts.moves or facts.shape_only):
+            return self._run(call)
+        if call.op in _EXACT:
+            return self._run(call)
+        if call.op in _SUMS or call.op in _MEANS or call.op in _POSITIVE:
             return self._accumulated(call)
-        if facts is None or not facts.elementwise:
-            call = Call(call.op, call.domain, call.version, call.attributes, self._moved(call.inputs), call.outputs)
-        return self._moved(run_call(call))
+        if call.op in _STEPS and _rounds(call.inputs[0]):
+            return self._stepped(call)
+        if call.op in _INNER_SUMS:
+            shapes = [np.shape(v) for v in call.inputs if _rounds(v) and np.ndim(v)]
+            channels = call.op in ("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization")
+            n = max((math.prod(shape[2 if channels else -1 :]) for shape in shapes), default=1)
+            call = _with_inputs(call, self._moved(call.inputs, max(2.0, math.sqrt(n))))
+        elif (facts is None or not facts.elementwise) and call.op != "Softmax":
+            call = _with_inputs(call, self._moved(call.inputs))
+        if call.op in ("Add", "Sub", "Mul", "Softmax"):
+            return self._known(call)
+        return self._moved(self._run(call), 1.0 if call.op in _IEEE else 2.0)
 
-    def _moved(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(self._off(v, np.abs(_wide(v)) * 2.0 * _unit(v)) if _rounds(v) else v for v in values)
+    def _moved(self, values: tuple[Any, ...], units: float = 2.0) -> tuple[Any, ...]:
+        return tuple(self._off(v, np.abs(_wide(v)) * (units * _unit(v))) if _rounds(v) else v for v in values)
+
+    def _known(self, call: Call) -> tuple[Any, ...]:
+        result = np.asarray(self._run(call)[0])
+        if not _rounds(result):
+            return (result,)
+        with np.errstate(all="ignore"):
+            by = _unit(result) * np.abs(_wide(result))
+            if call.op == "Softmax":
+                by = by * (4.0 - np.log(np.maximum(_wide(result), np.finfo(np.float64).tiny)))
+            else:
+                a, b = (np.abs(_wide(v)) for v in call.inputs)
+                exact = (np.frexp(a)[0] == 0.5) | (np.frexp(b)[0] == 0.5)
+                by = np.where(exact, 0.0, by) if call.op == "Mul" else np.minimum(by, np.minimum(a, b))
+        return (self._off(result, by),)
 
     def _accumulated(self, call: Call) -> tuple[Any, ...]:
-        results = run_call(call)
+        results = self._run(call)
         if not _rounds(results[0]):
             return results
         key = (self._place, call.op, results[0].shape)
-        if key not in self._sizes:
-            sizes = tuple(np.abs(v) if _rounds(v) else v for v in call.inputs)
-            positive = Call(call.op, call.domain, call.version, _positive(call), sizes, call.outputs)
-            self._sizes[key] = np.asarray(run_call(positive)[0])
-        magnitude = self._sizes[key]
-        scale = 4.0 * _unit(results[0]) * math.sqrt(_terms(call, results[0]))
-        first = self._off(results[0], np.abs(_wide(magnitude)) * scale)
-        return (first, *self._moved(results[1:]))
+        if key not in self._memory.deviations:
+            self._memory.deviations[key] = self._deviation(call, results[0])
+        return (self._off(results[0], self._memory.deviations[key]), *self._moved(results[1:]))
+
+    def _deviation(self, call: Call, result: np.ndarray) -> np.ndarray:
+        n = terms_of(call, result)
+        with np.errstate(all="ignore"):
+            total = np.square(_wide(result))
+            squares = total
+            if call.op not in _POSITIVE:
+                operands = tuple(np.square(v.astype(_WIDE)) if _rounds(v) else v for v in call.inputs)
+                squared = Call(call.op, call.domain, call.version, _squared(call), operands, call.outputs)
+                squares = np.abs(_wide(self._run(squared)[0])) / (n if call.op in _MEANS else 1)
+            inside = min(_unit(result), _ACCUMULATOR)
+            deviation = inside * np.sqrt((n * (squares + 2 * total) / 6 + squares + total) / 3)
+            return deviation + (_unit(result) * np.sqrt(total) if inside < _unit(result) else 0.0)
+
+    def _stepped(self, call: Call) -> tuple[Any, ...]:
+        operand = np.asarray(call.inputs[0])
+        results = self._run(call)
+        key = (self._place, call.op, operand.shape)
+        first = self._memory.operands.setdefault(key, operand)
+        if first is operand or not operand.size:
+            return results
+        with np.errstate(all="ignore"):
+            off = _wide(operand) - _wide(first)
+            reach = _DEVIATIONS * math.sqrt(float(np.mean(np.square(off), where=np.isfinite(off))) / 2)
+        if not 0 < reach < math.inf:
+            return results
+        for side in (reach, -reach):
+            moved = (_wide(operand) + side).astype(operand.dtype)
+            other = self._run(_with_inputs(call, (moved, *call.inputs[1:])))[0]
+            may = np.flatnonzero(np.asarray(other != results[0]))
+            if may.size:
+                place = int(self._rng.choice(may))
+                flipped = np.array(results[0])
+                flipped.reshape(-1)[place] = other.reshape(-1)[place]
+                return (flipped, *results[1:])
+        return results
 
     def _off(self, value: np.ndarray, by: np.ndarray) -> np.ndarray:
-        noise = self._rng.uniform(-1.0, 1.0, value.shape)
+        signs = self._rng.integers(0, 2, np.shape(value), np.int8) * 2 - 1
         with np.errstate(all="ignore"):
-            off = np.where(np.isfinite(by), by, 0.0) * noise
-            return (_wide(value) + off).astype(value.dtype)
+            moved = (_wide(value) + np.where(np.isfinite(by), by, 0.0) * signs).astype(value.dtype)
+            # the largest number stays finite: models mask with it, and nothing rounds it to infinity
+            return np.where(np.isfinite(moved) | ~np.isfinite(value), moved, value)
+
+
+_ACCUMULATOR = float(np.finfo(np.float32).eps) / 2
+_WIDE = np.float64
+
+
+def _with_inputs(call: Call, inputs: tuple[Any, ...]) -> Call:
+    return Call(call.op, call.domain, call.version, call.attributes, inputs, call.outputs)
 
 
 def _rounds(value: Any) -> bool:
@@ -145,19 +243,21 @@ def _unit(value: Any) -> float:
     return float(ml_dtypes.finfo(np.asarray(value).dtype).eps) / 2
 
 
-def _positive(call: Call) -> Mapping[str, Any]:
-    return {k: abs(v) if k in ("alpha", "beta") and isinstance(v, float) else v for k, v in call.attributes.items()}
+def _squared(call: Call) -> Mapping[str, Any]:
+    return {k: v * v if k in ("alpha", "beta") and isinstance(v, float) else v for k, v in call.attributes.items()}
 
 
-def _terms(call: Call, result: np.ndarray) -> int:
+def terms_of(call: Call, result: np.ndarray) -> int:
     """How many terms are added up in one element of the result."""
     shapes = [np.shape(v) for v in call.inputs]
     match call.op:
-        case "Conv":
+        case "Conv" | "ConvInteger":
             terms = math.prod(shapes[1][1:])
+        case "QLinearConv":
+            terms = math.prod(shapes[3][1:])
         case "ConvTranspose":
             terms = shapes[1][0] * math.prod(shapes[1][2:])
-        case "MatMul" | "FusedMatMul":
+        case "MatMul" | "FusedMatMul" | "MatMulInteger" | "QLinearMatMul":
             terms = shapes[0][-1]
         case "Gemm":
             terms = shapes[0][0 if call.attributes.get("transA", 0) else 1]
@@ -169,4 +269,4 @@ def _terms(call: Call, result: np.ndarray) -> int:
             terms = len(shapes)
         case _:
             terms = math.prod(shapes[0]) // max(result.size, 1)
-    return max(int(terms), 1) + 1
+    return max(int(terms), 1)

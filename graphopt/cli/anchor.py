@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graphopt.cli.options import AsJson, BundlePath
+from graphopt.cli.options import AsJson, BundlePath, ChainOption
 from graphopt.cli.progress import step
 
 
@@ -22,6 +22,7 @@ def anchor(
             "--days", min=0.0, help="How long the approval lasts; for ever when left out.", show_default=False
         ),
     ] = None,
+    chain: ChainOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Put the approval of a signed bundle on record.
@@ -30,19 +31,24 @@ def anchor(
     one operator's ledger without consensus: it shows that a bundle was altered, not approved or revoked, but not
     that its own operator was honest. With --model, the bundle supersedes the version of that model before it.
 
+    With --chain, the first use deploys the federation's contract on that chain. The account of the member key pays for
+    what is sent, and the command returns once its block is final.
+
     \b
     Examples:
       graphopt anchor model.bundle
       graphopt anchor model.bundle --model digits --days 90
+      graphopt anchor model.bundle --chain https://node.example.org
     """
     import time
 
     from graphopt.report import Entry, Facts, Format, Report, show
     from graphopt_governance import actions
+    from graphopt_governance.home import Home
 
     expires = 0 if days is None else int(time.time() + days * 86400)
     with step(f"anchoring {bundle}"):
-        anchored = actions.anchor(bundle, model, expires=expires)
+        anchored = actions.anchor(bundle, model, expires=expires, home=Home.default(chain))
     facts = (
         Entry("digest", "digest", anchored.digest),
         Entry("block", "block", anchored.block, Format.COUNT),
@@ -51,6 +57,6 @@ def anchor(
         Entry("already", "was there before", anchored.already),
         Entry("chain", "chain", str(anchored.chain)),
         Entry("contract", "contract", anchored.contract),
-        Entry("ledger", "ledger", "embedded, one operator's, without consensus"),
+        Entry("ledger", "ledger", anchored.ledger),
     )
     show(Report((Facts("", "Anchored", facts),)), as_json=as_json)

@@ -37,8 +37,8 @@ def sentences_for_errors() -> Generator[None]:
     except MemoryError as error:
         _end("there is not enough memory for this", CANNOT, error)
     except Exception as error:
-        if type(error).__module__.startswith("typer"):
-            raise
+        if type(error).__module__.startswith(("typer", "click")):
+            raise  # the library's own ways to end a command
         name = f"{type(error).__name__}: {one_sentence(error)}"
         _end(f"internal error, please report it: {name} ({TRACEBACK}=1 shows where)", BUG, error)
 

@@ -53,3 +53,13 @@ NoGateOption = Annotated[
     bool,
     typer.Option("--no-gate", help="Do not ask whether the bundle is approved; its bytes are checked all the same."),
 ]
+ChainOption = Annotated[
+    str | None,
+    typer.Option(
+        "--chain",
+        metavar="URL",
+        envvar="GRAPHOPT_CHAIN",
+        help="The node of an Ethereum chain; the embedded chain when left out.",
+        show_default=False,
+    ),
+]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graphopt.cli.options import AsJson
+from graphopt.cli.options import AsJson, ChainOption
 from graphopt.cli.progress import step
 
 
@@ -21,6 +21,7 @@ def revoke(
     emergency: Annotated[
         bool, typer.Option("--emergency", help="Suspend it by one member's own decision; a quorum can restore it.")
     ] = False,
+    chain: ChainOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Withdraw the approval of a bundle.
@@ -35,9 +36,10 @@ def revoke(
     """
     from graphopt.report import Entry, Facts, Format, Report, show
     from graphopt_governance import actions
+    from graphopt_governance.home import Home
 
     with step(f"revoking {bundle}"):
-        withdrawn = actions.revoke(bundle, reason, emergency=emergency)
+        withdrawn = actions.revoke(bundle, reason, emergency=emergency, home=Home.default(chain))
     facts = (
         Entry("digest", "digest", withdrawn.digest),
         Entry("block", "block", withdrawn.block, Format.COUNT),

@@ -11,6 +11,7 @@ import typer
 from graphopt.cli.options import (
     AsJson,
     BundlePath,
+    ChainOption,
     DimOption,
     InputOption,
     NoGateOption,
@@ -34,6 +35,7 @@ def run(
     ] = None,
     threads: ThreadsOption = None,
     no_gate: NoGateOption = False,
+    chain: ChainOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a bundle on one request, if it may run.
@@ -56,7 +58,7 @@ def run(
     if output is not None:
         check_writable(output)
     with step(f"loading {bundle}"):
-        compiled = graphopt.load(bundle, gate=chosen_gate(no_gate=no_gate), threads=threads)
+        compiled = graphopt.load(bundle, gate=chosen_gate(no_gate=no_gate, chain=chain), threads=threads)
     feeds = choose_feeds(compiled.inputs, inputs, seed, dims or ())
     with step("running"):
         start = time.perf_counter()

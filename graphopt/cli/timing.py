@@ -11,7 +11,7 @@ WARM_UP = 0.2
 """Seconds each engine runs before anything counts: plans are made, caches filled, clocks raised."""
 LEAST_ROUND = 1e-3
 """Seconds one engine's turn takes at least; short calls are repeated within it, so that the clock is fine enough."""
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 400
+FEWEST_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def take_turns(engines: Mapping[str, Callable[[], object]], budget: float) -> li
     seconds: dict[str, list[float]] = {name: [] for name in names}
     end = time.perf_counter() + budget
     rounds = 0
-    while rounds < FEWEST_ROUNDS or (time.perf_counter() < end and rounds < MOST_ROUNDS):
+    while rounds < FEWEST_ROUNDS or time.perf_counter() < end:
         turn = rounds % len(names)
         for name in (*names[turn:], *names[:turn]):
             seconds[name].append(_time(engines[name], repeats[name]))

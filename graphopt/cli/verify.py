@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from graphopt.cli.options import AsJson, BundlePath
+from graphopt.cli.options import AsJson, BundlePath, ChainOption
 from graphopt.cli.progress import step
 
 if TYPE_CHECKING:
     from graphopt.report import Entry
 
 
-def verify(bundle: BundlePath, as_json: AsJson = False) -> None:
+def verify(bundle: BundlePath, chain: ChainOption = None, as_json: AsJson = False) -> None:
     """Say whether a bundle may run, with every reason against it.
 
     Every byte is checked against the manifest, the signature against the federation's members, the digest against
@@ -32,9 +32,10 @@ def verify(bundle: BundlePath, as_json: AsJson = False) -> None:
     """
     from graphopt.report import Cell, Column, Entry, Facts, Report, Table, show
     from graphopt_governance import actions
+    from graphopt_governance.home import Home
 
     with step(f"verifying {bundle}"):
-        verdict = actions.verify(bundle)
+        verdict = actions.verify(bundle, Home.default(chain))
     facts: list[Entry] = [
         Entry("approved", "may run", verdict.approved),
         Entry("verdict", "verdict", verdict.sentence),

@@ -23,7 +23,7 @@ class Evidence:
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     """What the symbolic dimensions were, by name."""
     reason: str = ""
-    """Why it was not checked."""
+    """Why it was not checked, or with fewer seeds than usual."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import json
 from typing import cast
 
 from graphopt.ir.graph import Node
+from graphopt.strict_json import is_deeper
 
 SOURCE = "graphopt.source"
 RULES = "graphopt.rules"
@@ -38,6 +39,8 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
+    if is_deeper((text or "").encode("utf-8", "surrogatepass"), 1):
+        return None
     try:
         names = json.loads(text or "")
     except ValueError:

@@ -16,20 +16,25 @@ from graphopt.program.encode import FORMAT, VERSION, encode
 from graphopt.program.parse_value import parse_pairs, parse_type
 from graphopt.program.program import Image, KernelCall, Output, Program, Step, StepKind, Subprogram, ValueInfo, Weight
 from graphopt.program.verify import verify
+from graphopt.strict_json import is_deeper
 from graphopt_kernels.abi import KernelSpec
 
 T = TypeVar("T")
 MAX_BYTES = 1 << 28
 MAX_RANK = 64
+MAX_DEPTH = 256
+"""Of brackets; a subprogram in a subprogram takes five levels."""
 
 
 def decode(data: bytes) -> Image:
     """The image a `program` file holds; BundleError when it is damaged, too large or of another version."""
     if len(data) > MAX_BYTES:
         _fail(f"it has {len(data)} bytes, more than {MAX_BYTES}")
+    if is_deeper(data, MAX_DEPTH):
+        _fail(f"it is nested deeper than {MAX_DEPTH} levels")
     try:
         document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BundleError(f"program file: not JSON ({type(error).__name__})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         _fail(f"expected the format {FORMAT!r}")

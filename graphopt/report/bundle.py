@@ -55,9 +55,20 @@ def _facts(manifest: Manifest, build: Mapping[str, Any]) -> Facts:
             Entry("level", "level", _get(options, "level", str)),
             Entry("skipped", "passes left out", _listed(options.get("skip")) or None),
             Entry("targets", "targets", _listed(build.get("targets"))),
+            Entry("native_code", "native code", _native_form([record.name for record in manifest.files])),
             Entry("bytes", "size", sum(record.size for record in manifest.files), Format.BYTES),
         ),
     )
+
+
+def _native_form(files: list[str]) -> str:
+    """How the machine code is kept, and what loading it needs."""
+    native = [name for name in files if name.startswith("native/")]
+    if not native:
+        return "none"
+    if all(name.endswith(".so") for name in native):
+        return "linked"
+    return "not linked, because there was no C linker: loading it needs llvmlite"
 
 
 def _listed(names: object) -> str:
@@ -98,13 +109,14 @@ def _rewrites(rewrites: list[Any]) -> Table:
 def _calls(programs: Mapping[str, Any]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for target, counts in programs.items():
-        steps, native, alias = (_get(counts, key, int) for key in ("steps", "native", "alias"))
-        rows.append((target, steps, native, alias, steps - native - alias))
+        steps, native, alias, settled = (_get(counts, key, int) for key in ("steps", "native", "alias", "settled"))
+        rows.append((target, steps, alias, settled, native, steps - native - alias - settled))
     columns = (
         Column("target", "target"),
-        Column("steps", "calls", Format.COUNT),
-        Column("native", "native", Format.COUNT),
+        Column("steps", "steps", Format.COUNT),
         Column("alias", "nothing to do", Format.COUNT),
+        Column("settled", "settled by shapes", Format.COUNT),
+        Column("native", "native calls", Format.COUNT),
         Column("not_native", "not native", Format.COUNT),
     )
     return Table("calls_by_target", "Calls", columns, tuple(rows))

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 def describe_compilation(title: str, report: CompileReport, manifest: Manifest) -> Report:
     """The outcome, what the manifest records, and where the time went."""
     counts = report.counts[report.target]
-    left = counts.steps - counts.native - counts.alias - counts.settled
+    calls = counts.steps - counts.alias - counts.settled
     facts = Facts(
         "",
         title,
         (
             Entry("nodes_before", "nodes before", report.nodes_before, Format.COUNT),
             Entry("nodes_after", "nodes after", report.nodes_after, Format.COUNT),
-            Entry("calls", "calls", counts.steps, Format.COUNT),
+            Entry("calls", "calls", calls, Format.COUNT),
             Entry("native_calls", "native", counts.native, Format.COUNT),
-            Entry("calls_not_native", "not native", left, Format.COUNT),
+            Entry("calls_not_native", "not native", calls - counts.native, Format.COUNT),
         ),
     )
     seconds: list[tuple[Cell, ...]] = list(report.seconds.items())

@@ -11,6 +11,7 @@ from graphopt.report.wording import worded
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
+    from rich.text import Text
 
 WIDTH_OF_A_PIPE = 200
 """Columns where standard output is no terminal: wide enough that names are not folded."""
@@ -36,7 +37,7 @@ def as_text(report: Report) -> str:
         for section in report.sections:
             console.print(Text(section.title, style="bold"))
             if isinstance(section, Facts):
-                console.print(_facts(section))
+                console.print(_facts(section), soft_wrap=True)
             elif not section.rows:
                 console.print(Text("  none", style="dim"))
             else:
@@ -47,16 +48,16 @@ def as_text(report: Report) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def _facts(section: Facts) -> RichTable:
-    from rich.table import Table as RichTable
+def _facts(section: Facts) -> Text:
+    """One fact a line, never folded: a digest that is broken in two cannot be copied."""
     from rich.text import Text
 
-    grid = RichTable.grid(padding=(0, 2))
-    grid.add_column(style="dim")
-    grid.add_column(overflow="fold")
-    for entry in section.entries:
-        grid.add_row(Text(f"  {entry.title}"), Text(worded(entry.value, entry.format)))
-    return grid
+    width = max((len(entry.title) for entry in section.entries), default=0)
+    lines = [
+        Text.assemble((f"  {entry.title.ljust(width)}  ", "dim"), worded(entry.value, entry.format))
+        for entry in section.entries
+    ]
+    return Text("\n").join(lines)
 
 
 def _table(section: Table) -> RichTable:

@@ -12,6 +12,6 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """A home that nobody else has; nothing of the user's is touched."""
     folder = tmp_path_factory.mktemp("home") / "graphopt"
     monkeypatch.setenv("GRAPHOPT_HOME", str(folder))
-    for name in ("GRAPHOPT_PASSPHRASE", "GRAPHOPT_PASSPHRASE_FILE", "GRAPHOPT_TRACEBACK"):
+    for name in ("GRAPHOPT_CHAIN", "GRAPHOPT_PASSPHRASE", "GRAPHOPT_PASSPHRASE_FILE", "GRAPHOPT_TRACEBACK"):
         monkeypatch.delenv(name, raising=False)
     return folder

@@ -19,7 +19,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_compiling_says_what_became_of_the_model(tmp_path: Path) -> None:
     data = graphopt("compile", DIGITS, "-o", tmp_path / "b", "--target", "x86-64-v3", "--json").data
     assert data["nodes_before"] == 30
-    assert data["calls"] == data["native_calls"] + data["calls_not_native"] + data["calls_by_target"][0]["alias"]
+    assert data["calls"] == data["native_calls"] + data["calls_not_native"]
+    assert data["calls_not_native"] == sum(row["count"] for row in data["not_native"])
     assert data["evidence"]["checked"] is True
     assert 0.0 <= data["evidence"]["worst_difference"] < 1e-4
     assert data["bundle"]["signed"] is False
@@ -72,3 +73,23 @@ def test_an_altered_bundle_is_not_described(bundle: Path, tmp_path: Path) -> Non
     weights[100] ^= 1
     (copy / "weights").write_bytes(weights)
     assert "weights was altered" in refused("inspect", copy)
+
+
+def test_a_machine_without_a_linker_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    linked = graphopt("compile", DIGITS, "-o", tmp_path / "linked", "--target", "x86-64-v3", "--json").data
+    assert linked["bundle"]["native_code"] == "linked"
+    monkeypatch.setattr("graphopt_kernels.link.linker", lambda: None)
+    data = graphopt("compile", DIGITS, "-o", tmp_path / "b", "--target", "x86-64-v3", "--json").data
+    assert "no C linker" in data["bundle"]["native_code"]
+    assert graphopt("run", tmp_path / "b", "--no-gate", "--random", 0, "--dim", "N=2").code == 0
+
+
+def test_two_bundles_differ_in_what_their_records_say(bundle: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    graphopt("compile", DIGITS, "-o", other, "--target", "x86-64-v3", "--level", "exact", "--no-check")
+    rows = {row["entry"]: row for row in graphopt("diff", bundle, other, "--json").data["records"]}
+    assert rows["options.level"]["before"] == "reassociate"
+    assert rows["options.level"]["after"] == "exact"
+    assert "source.sha256" not in rows
+    assert rows["file native/x86-64-v4/kernels.so"]["after"] is None
+    assert graphopt("diff", bundle, bundle, "--json").data["records"] == []

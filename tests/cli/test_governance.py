@@ -97,6 +97,16 @@ def test_nothing_can_be_revoked_where_nothing_was_approved(bundle: Path) -> None
     assert "nothing to revoke" in refused("revoke", bundle)
 
 
+def test_a_chain_that_cannot_be_asked_lets_nothing_run(bundle: Path, home: Path) -> None:
+    graphopt("sign", bundle)
+    (home / "federation.json").write_text(f'{{"chain": 1, "contract": "0x{"11" * 20}", "block": 1}}')
+    (home / "federation.json").chmod(0o600)
+    for command in (("anchor", bundle), ("verify", bundle), ("revoke", bundle), ("run", bundle, *REQUEST)):
+        sentence = refused(*command, "--chain", "http://127.0.0.1:1/secret")
+        assert sentence == "the node at 127.0.0.1:1 does not answer; nothing is approved unasked"
+        assert "named by its node's URL" in refused(*command, "--chain", "127.0.0.1:1")
+
+
 def test_a_request_that_does_not_fit_names_what_was_expected(bundle: Path, tmp_path: Path) -> None:
     gate = "--no-gate"
 

@@ -37,6 +37,7 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("GRAPHOPT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("GRAPHOPT_CHAIN", raising=False)
     monkeypatch.delenv("GRAPHOPT_PASSPHRASE", raising=False)
     monkeypatch.delenv("GRAPHOPT_PASSPHRASE_FILE", raising=False)
     return Home.default()

@@ -198,3 +198,25 @@ def test_shapes_that_do_not_fit_are_one_sentence() -> None:
         bind(operand(1, 4, 8, 8), operand(3, 4, 3, 3))
     with pytest.raises(ValueError, match="one to 3 spatial dimensions"):
         bind(operand(1, 4, 2, 2, 2, 2), operand(3, 4, 1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("size", [(5, 5), (7, 7), (14, 40)])
+def test_depthwise_rows_computed_together_are_those_computed_alone(
+    kernel: int, padding: int, size: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(kernel)
+    shape = (2, 6, *size)
+    attributes: dict[str, Any] = {"pads": (padding,) * 4, "group": 6}
+    w, b = integers(rng, (6, 1, kernel, kernel), np.float32), integers(rng, (6,), np.float32)
+    x = integers(rng, shape, np.float32)
+    plain = convolution(x, w, b, strides=(1, 1), dilations=(1, 1), **attributes)
+    residual = integers(rng, plain.shape, np.float32)
+    for target in host_targets():
+        got = run("Conv", [x, w, b, residual], plain.shape, target, team=1, **attributes)
+        assert np.array_equal(got, plain + residual)
+        rough = [rng.standard_normal(a.shape).astype(np.float32) for a in (x, w, b, residual)]
+        alone = run("Conv", [*rough], plain.shape, target, team=1, **attributes)
+        for team in (2, 5, 12 * plain.shape[2]):  # the last gives each row to a member of its own
+            assert np.array_equal(run("Conv", [*rough], plain.shape, target, team=team, **attributes), alone)

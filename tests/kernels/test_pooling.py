@@ -96,3 +96,42 @@ def test_windows_longer_than_the_buffer_and_rows_of_many_chunks() -> None:
             attributes |= {"count_include_pad": 0}
             (got,) = run("pooling", op, [x], [("float32", (1, 2, outputs))], attributes)
             np.testing.assert_allclose(got, naive.pool(op, x, (outputs,), attributes), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "dilation", "pads"),
+    [
+        ((8, 8), (2, 2), (2, 2), (1, 1), (0, 0, 0, 0)),
+        ((5, 7), (2, 2), (2, 2), (1, 1), (0, 0, 0, 0)),
+        ((6, 9), (3, 3), (1, 1), (1, 1), (1, 1, 1, 1)),
+        ((9, 40), (3, 3), (2, 2), (1, 1), (1, 1, 1, 1)),
+        ((7, 5), (3, 2), (3, 3), (2, 2), (2, 1, 0, 1)),
+        ((1, 1), (3, 3), (1, 1), (1, 1), (1, 1, 1, 1)),
+    ],
+)
+def test_short_rows_of_many_planes_agree_with_their_twin_whatever_the_team(
+    op: str,
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    pads: tuple[int, int, int, int],
+) -> None:
+    x = np.random.default_rng(5).standard_normal((3, 17, *size)).astype(np.float32)
+    x[1, 2] = math.nan
+    outputs = tuple(
+        (n + pads[i] + pads[i + 2] - (k - 1) * d - 1) // s + 1
+        for i, (n, k, s, d) in enumerate(zip(size, kernel, stride, dilation, strict=True))
+    )
+    attributes = {"kernel_shape": kernel, "strides": stride, "dilations": dilation, "pads": pads}
+    for counting in (0, 1):
+        given = {**attributes, "count_include_pad": counting}
+        shapes = [("float32", (3, 17, *outputs))]
+        alone, shared = (run("pooling", op, [x], shapes, given, team=team)[0] for team in (1, 5))
+        np.testing.assert_array_equal(alone, shared)
+        twin = naive.pool(op, np.nan_to_num(x), outputs, given)
+        hit = np.zeros(alone.shape, bool)
+        hit[1, 2] = True
+        np.testing.assert_array_equal(np.isnan(alone), hit)
+        np.testing.assert_allclose(alone[~hit], twin[~hit], rtol=1e-5, atol=1e-6)

@@ -1,6 +1,7 @@
 """The program's file format: what is written is read back, and what is damaged is refused with one sentence."""
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -130,3 +131,13 @@ def test_a_flipped_byte_never_escapes_as_another_error(position: int, flip: int)
     except BundleError:
         return
     assert encode(image) == bytes(data)
+
+
+def test_deep_nesting_is_refused_where_a_library_raised_the_recursion_limit():
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        with pytest.raises(BundleError, match="nested deeper"):
+            decode(b'{"a":' + b"[" * 100_000)
+    finally:
+        sys.setrecursionlimit(limit)

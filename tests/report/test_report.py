@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -84,3 +85,11 @@ def test_values_are_worded(value: int | float | bool | None, form: Format, text:
 def test_an_error_is_one_line_whatever_its_message_holds() -> None:
     assert one_sentence(ValueError("first\n  second\x07")) == r"first second\x07"
     assert one_sentence(ValueError()) == "ValueError"
+
+
+def test_a_long_fact_is_not_folded_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["graphopt.report.show"], "WIDTH_OF_A_PIPE", 40)
+    show(Report((Facts("", "Bundle", (Entry("digest", "digest", "0123456789abcdef" * 4),)),)))
+    assert "  digest  " + "0123456789abcdef" * 4 in capsys.readouterr().out.splitlines()

@@ -23,6 +23,8 @@ from graphopt_kernels.targets import Target
 
 _I64 = ir.IntType(64)
 VECTORS = 4
+TOGETHER = 4
+"""Output rows that slide down a column at once: their sums and the weights of a kernel of 5×5 fill 32 registers."""
 
 
 def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
@@ -90,6 +92,7 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
 
     three, three_second = (make_column(lanes, dtype, way, 3, 1) for way in ("every", "second"))
     five, five_second = (make_column(lanes, dtype, way, 5, 1) for way in ("every", "second"))
+    threes, fives = (make_column(lanes, dtype, "every", kernel, TOGETHER) for kernel in (3, 5))
 
     @device
     def strip(
@@ -106,7 +109,13 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
         )  # fmt: skip
         count = min(out_width - done, lanes)
         low, high = float_word(word_at(block, f.LOW)), float_word(word_at(block, f.HIGH))
-        if kernel == 3:
+        plain = stride == 1 and word_at(block, f.STRIDE + 1) == 1 and word_at(block, f.DILATION + 1) == 1
+        if plain and bottom - top > 1:
+            if kernel == 3:
+                threes(where, count, start, low, high)
+            else:
+                fives(where, count, start, low, high)
+        elif kernel == 3:
             if stride == 1:
                 three(where, count, start, low, high)
             else:

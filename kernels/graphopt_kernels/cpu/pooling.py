@@ -1,7 +1,8 @@
 """Max, average and Lp pooling over one to three spatial axes.
 
-One output row at a time, a vector of outputs at once (`pooling_row.py`).  Where their windows reach further than the
-buffer holds, element by element.  The block (see `bind/pooling.py`):
+Planes with short rows, many rows at a time (`pooling_band.py`).  Others one output row at a time, a vector of outputs
+at once (`pooling_row.py`), and where their windows reach further than the buffer holds, element by element.  The block
+(see `bind/pooling.py`):
 
     planes  input  output  indices  columns_first  padded_count  {in  out  kernel  stride  dilation  before  after}[3]
 
@@ -20,6 +21,7 @@ from graphopt_kernels.abi import KernelSpec
 from graphopt_kernels.cpu.device import device
 from graphopt_kernels.cpu.lanes import WIDTH
 from graphopt_kernels.cpu.memory import copy_bytes, int_at, loader, set_int, share_low, stack, storer
+from graphopt_kernels.cpu.pooling_band import counted, make_band
 from graphopt_kernels.cpu.pooling_row import RowCode
 from graphopt_kernels.targets import Target
 
@@ -31,25 +33,13 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
     """The kernel for `op` (MaxPool, AveragePool, LpPool1, LpPool2) and `dtype`."""
     op, dtype = str(spec["op"]), np.dtype(spec["dtype"])
     code = RowCode(op, dtype.name)
+    rows_of, pool_rows = make_band(code, op, dtype)
     load, store, size = loader(dtype), storer(dtype), dtype.itemsize
     clear, gather = code.clear(), code.gather()
     narrow_one, narrow_two, narrow_any = code.narrow(1), code.narrow(2), code.narrow(0)
     buffer_memory, room_memory, counts_memory = stack(REACH * size), stack(8 * WIDTH), stack(8 * WIDTH)
     start = dtype.type(code.neutral_value)
     largest, averaged, absolute, squared = op == "MaxPool", op == "AveragePool", op == "LpPool1", op == "LpPool2"
-
-    @device
-    def counted(axis: int, index: int, padded: int) -> int:
-        """How many positions of a window count along an axis."""
-        low, high = 0, int_at(axis, 0)
-        if padded:
-            low -= int_at(axis, 5)
-            high += int_at(axis, 6)
-        total = 0
-        for k in range(int_at(axis, 2)):
-            at = index * int_at(axis, 3) - int_at(axis, 5) + k * int_at(axis, 4)
-            total += int(low <= at < high)
-        return total
 
     @device
     def gather_part(buffer: int, room: int, source: int, step: int, rows: int, count: int, behind: int) -> None:
@@ -199,13 +189,18 @@ def core(spec: KernelSpec, target: Target) -> Callable[[int, int, int], None]:
         depth, height, width = block + 48, block + 48 + 56, block + 48 + 112
         across, down = int_at(width, 1), int_at(height, 1)
         total = int_at(block, 0) * int_at(depth, 1) * down
-        for row in range(share_low(total, 1, member, team), share_low(total, 1, member + 1, team)):
+        begin, end = share_low(total, 1, member, team), share_low(total, 1, member + 1, team)
+        middle = max(begin, min(rows_of(block), end))
+        if begin < middle:
+            pool_rows(block, begin, middle)
+        for row in range(begin if int_at(block, 3) else middle, end):
             rest = row // down
             h = row - rest * down
             plane = rest // int_at(depth, 1)
             d = rest - plane * int_at(depth, 1)
             to = int_at(block, 2) + row * across * size
-            pool_row(block, plane, d, h, to)
+            if row >= middle:
+                pool_row(block, plane, d, h, to)
             if int_at(block, 3):
                 for w in range(across):
                     set_int(int_at(block, 3), row * across + w, place(block, plane, d, h, w))

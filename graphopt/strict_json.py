@@ -31,7 +31,8 @@ def encode(value: object, where: str) -> bytes:
 
 def decode(data: bytes, where: str) -> Any:
     """The value that the canonical `data` stands for; BundleError for any other JSON, and for what is not JSON."""
-    _check_depth(data, where)
+    if is_deeper(data, MAX_DEPTH):
+        _refuse(f"{where} is nested deeper than {MAX_DEPTH} levels")
     try:
         text = data.decode("utf-8")
         value = json.loads(
@@ -49,16 +50,20 @@ def decode(data: bytes, where: str) -> Any:
     return value
 
 
-def _check_depth(data: bytes, where: str) -> None:
-    # before parsing: Python's parser recurses, and where a library raised the recursion limit it crashes, not raises
+def is_deeper(data: bytes, limit: int) -> bool:
+    """Whether the JSON in `data` nests deeper than `limit`; to be asked before any of Python's parsers sees it.
+
+    These recurse, and where a library raised the recursion limit (py-evm does) they crash instead of raising.
+    """
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(data):
         if (token := match[0]) in b"[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                _refuse(f"{where} is nested deeper than {MAX_DEPTH} levels")
+            if depth > limit:
+                return True
         elif token in b"]}":
             depth -= 1
+    return False
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -1,0 +1,112 @@
+"""Nodes of real Ethereum chains for tests: eth-tester's in this process, and anvil's behind HTTP."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, cast
+
+import pytest
+from eth_tester.exceptions import TransactionFailed
+from eth_utils.exceptions import ValidationError
+from web3 import EthereumTesterProvider, HTTPProvider, Web3
+from web3.providers import BaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+
+class InProcessNode(EthereumTesterProvider):
+    """py-evm behind web3's in-process provider, answering as a node on the wire does."""
+
+    finalized: int | None = None
+    """The finalized block; the newest when it is None."""
+    no_finality: tuple[int, str] | None = None
+    """The error with which the finalized block is refused, where it is."""
+    simulates = True
+    """Whether calls are simulated; a node that does not says that all would pass."""
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """The answer of eth-tester; what it raises in this process is the error that a node would send."""
+        if method == "eth_getStorageAt":
+            # web3 writes the block's number as the wire wants it; eth-tester wants it as a number
+            params = [*params[:2], int(params[2], 16)]
+        if method == "eth_getBlockByNumber" and params[0] == "finalized":
+            if self.no_finality is not None:
+                return _error(*self.no_finality)
+            if self.finalized is not None:
+                params = [self.finalized, *params[1:]]
+        if not self.simulates and method in ("eth_call", "eth_estimateGas"):
+            return cast("RPCResponse", {"jsonrpc": "2.0", "id": 1, "result": "0x" if method == "eth_call" else 10**6})
+        try:
+            return super().make_request(method, params)
+        except TransactionFailed as error:
+            return _error(3, f"execution reverted: {error}")
+        except ValidationError as error:
+            return _error(-32000, str(error))
+
+
+def fund(provider: BaseProvider, account: bytes) -> None:
+    """Give `account` an ether."""
+    web3 = Web3(provider)
+    rich = web3.eth.accounts[0]
+    value = Web3.to_wei(1, "ether")
+    sent = web3.eth.send_transaction({"from": rich, "to": Web3.to_checksum_address(account), "value": value})
+    web3.eth.wait_for_transaction_receipt(sent, poll_latency=0.05)
+
+
+@contextmanager
+def anvil() -> Generator[HTTPProvider]:
+    """A running anvil whose blocks are final two blocks later; the test is skipped where there is none."""
+    program = os.environ.get("ANVIL") or shutil.which("anvil")
+    if program is None:
+        pytest.skip("there is no anvil: npm i @foundry-rs/anvil, and put it on the PATH or its path into ANVIL")
+    command = [program, "--port", "0", "--slots-in-an-epoch", "1", "--block-time", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said: list[str] = []
+            for line in process.stdout:
+                said.append(line)
+                if found := re.search(r"Listening on ([\d.]+:\d+)", line):
+                    provider = HTTPProvider(f"http://{found[1]}")
+                    yield provider
+
+                    break
+            else:
+                raise AssertionError("anvil did not start: " + "".join(said))
+        finally:
+            process.kill()
+
+
+@contextmanager
+def answering(answer: bytes) -> Generator[str]:
+    """The URL of a server that gives `answer` to whatever is asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _error(code: int, message: str) -> RPCResponse:
+    return cast("RPCResponse", {"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": message}})

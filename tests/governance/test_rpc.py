@@ -1,0 +1,242 @@
+"""A federation behind a node's RPC: it lives as on the embedded chain, and what a node does wrong has one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hexbytes import HexBytes
+from web3 import Web3
+from web3.providers import BaseProvider
+
+from graphopt.bundle import read_manifest
+from graphopt_governance import actions, rpc_node
+from graphopt_governance.errors import ActionError, ChainError
+from graphopt_governance.gate import ChainGate, FederationRefusedError
+from graphopt_governance.home import Home
+from graphopt_governance.member_key import MemberKey, load_member_key
+from graphopt_governance.rpc import RpcChain
+
+from .conftest import make_bundle
+from .ethereum_node import InProcessNode, answering, anvil, fund
+
+URL = "http://node.invalid:8545/a-secret-key"
+
+
+@pytest.fixture
+def on_node(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home that is told by the environment to ask a node, and whose member can pay once he is funded."""
+    monkeypatch.setenv("GRAPHOPT_CHAIN", URL)
+    return Home.default()
+
+
+def ask(provider: BaseProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `provider` be the node at every URL."""
+
+    def provider_at(url: str) -> BaseProvider:
+        assert url == URL
+        return provider
+
+    monkeypatch.setattr(rpc_node, "provider_at", provider_at)
+
+
+@pytest.fixture
+def tester(on_node: Home, monkeypatch: pytest.MonkeyPatch) -> InProcessNode:
+    provider = InProcessNode()
+    ask(provider, monkeypatch)
+    fund(provider, load_member_key(on_node.member_key).account)
+    return provider
+
+
+@pytest.fixture
+def real(on_node: Home, monkeypatch: pytest.MonkeyPatch) -> Generator[BaseProvider]:
+    with anvil() as provider:
+        ask(provider, monkeypatch)
+        fund(provider, load_member_key(on_node.member_key).account)
+        yield provider
+
+
+def height(provider: BaseProvider) -> int:
+    return Web3(provider).eth.block_number
+
+
+def impatient(provider: BaseProvider, home: Home) -> RpcChain:
+    def payer() -> MemberKey:
+        return load_member_key(home.member_key, make=False)
+
+    chain = RpcChain.open(provider, home, payer, patience=0.2)
+    assert chain is not None
+    return chain
+
+
+def live_through(bundle: Path, home: Home) -> None:
+    """Sign, anchor, verify, admit, revoke, refuse."""
+    actions.sign(bundle)
+    anchored = actions.anchor(bundle, "digits")
+    assert (anchored.version, anchored.already) == (1, False)
+    assert "finalized block" in anchored.ledger
+    assert actions.anchor(bundle, "digits") == replace(anchored, already=True)
+    verdict = actions.verify(bundle)
+    assert verdict.approved, verdict.sentence
+    assert verdict.facts["anchored_block"] == anchored.block
+    assert verdict.facts["anchored_time"] == anchored.block_time
+    ChainGate.default().admit(read_manifest(bundle))
+    withdrawn = actions.revoke(bundle, "wrong labels")
+    verdict = actions.verify(bundle)
+    assert verdict.exit_code == 15
+    assert f"revoked by the federation in block {withdrawn.block} (" in verdict.sentence
+    with pytest.raises(FederationRefusedError, match="wrong labels"):
+        ChainGate.default().admit(read_manifest(bundle))
+    with pytest.raises(ActionError, match="turned this down: the revocation: revoked already"):
+        actions.revoke(bundle)
+    assert not home.ledger.exists()
+    assert home.federation.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_bundle_lives_on_any_chain_as_on_the_embedded_one(bundle: Path, on_node: Home, tester: InProcessNode):
+    live_through(bundle, on_node)
+
+
+@pytest.mark.anvil
+def test_a_bundle_lives_on_anvil_as_on_the_embedded_chain(bundle: Path, on_node: Home, real: BaseProvider):
+    live_through(bundle, on_node)
+
+
+def test_a_second_federation_is_not_made_over_the_first(bundle: Path, on_node: Home, tester: InProcessNode):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    with pytest.raises(ChainError, match="names a federation already"):
+        RpcChain.found(tester, on_node, [], lambda: load_member_key(on_node.member_key))
+
+
+def test_what_would_be_turned_down_is_not_sent(bundle: Path, tester: InProcessNode):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    before = height(tester)
+    with pytest.raises(ActionError, match="expired already"):
+        make_and_anchor_expired(bundle)
+    assert height(tester) == before
+
+
+def make_and_anchor_expired(bundle: Path) -> None:
+    other = make_bundle(bundle.parent / "other", "cd" * 32)
+    actions.sign(other)
+    actions.anchor(other, expires=1)
+
+
+def test_what_passed_when_simulated_and_failed_in_its_block_is_not_taken_for_done(bundle: Path, tester: InProcessNode):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    actions.revoke(bundle)
+    tester.simulates = False
+    with pytest.raises(ActionError, match="passed when simulated and failed in block"):
+        actions.revoke(bundle)
+
+
+def test_only_what_is_final_counts(bundle: Path, on_node: Home, tester: InProcessNode, monkeypatch: pytest.MonkeyPatch):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    tester.finalized = height(tester)
+    before = actions.verify(bundle)
+    chain = impatient(tester, on_node)
+    digest = read_manifest(bundle).digest
+    monkeypatch.setattr(actions, "open_chain", lambda *_: chain)
+    with pytest.raises(ChainError, match="is not final after 0 s; ask later"):
+        actions.revoke(bundle)
+    assert height(tester) == tester.finalized + 1
+    assert actions.verify(bundle) == before
+    assert not chain.events("Revoked", digest)
+    tester.finalized = None
+    assert actions.verify(bundle).exit_code == 15
+
+
+def test_a_busy_node_does_not_pass_for_one_without_finality(bundle: Path, tester: InProcessNode):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    tester.no_finality = (-32005, "limit exceeded")
+    with pytest.raises(ChainError, match="refused: limit exceeded"):
+        actions.verify(bundle)
+
+
+@pytest.mark.parametrize("error", [(-32602, "invalid block tag"), (-39001, "Unknown block"), (-32000, "no finalized")])
+def test_a_chain_without_finality_is_read_at_its_latest_block_and_that_is_said(
+    bundle: Path, tester: InProcessNode, error: tuple[int, str]
+):
+    tester.no_finality = error
+    actions.sign(bundle)
+    assert "latest block: it knows no finalized one" in actions.anchor(bundle).ledger
+    verdict = actions.verify(bundle)
+    assert verdict.approved
+    assert "a reorganisation can undo this" in verdict.facts["ledger"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("chain", 1, "serves chain 131277322940537; the federation is on chain 1"),
+        ("contract", "0x" + "11" * 20, "there is no contract at 0x1111"),
+        ("contract", "0x" + "00" * 19 + "04", "there is no contract at 0x0000"),
+        ("contract", "0x11", "20 bytes"),
+        ("block", "one", "does not name a federation"),
+    ],
+)
+def test_another_chain_or_contract_is_refused(
+    bundle: Path, on_node: Home, tester: InProcessNode, field: str, value: object, sentence: str
+):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    on_node.federation.write_text(json.dumps(json.loads(on_node.federation.read_text()) | {field: value}))
+    for act in (actions.verify, actions.anchor, actions.revoke):
+        with pytest.raises(ChainError, match=sentence):
+            act(bundle)
+
+
+def test_a_contract_of_other_code_is_refused(bundle: Path, on_node: Home, tester: InProcessNode):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    web3 = Web3(tester)
+    # init code that returns one byte of code: STOP
+    sent = web3.eth.send_transaction({"from": web3.eth.accounts[0], "data": HexBytes("0x60015ff3")})
+    other = str(web3.eth.wait_for_transaction_receipt(sent)["contractAddress"])
+    on_node.federation.write_text(json.dumps(json.loads(on_node.federation.read_text()) | {"contract": other}))
+    with pytest.raises(ChainError, match="is not the federation's: its code differs"):
+        ChainGate.default().admit(read_manifest(bundle))
+
+
+def test_who_cannot_pay_is_told_which_account_to_fund(bundle: Path, on_node: Home, monkeypatch: pytest.MonkeyPatch):
+    ask(InProcessNode(), monkeypatch)
+    actions.sign(bundle)
+    with pytest.raises(ChainError, match=r"the new federation was not sent; 0x[0-9a-f]{40} pays for gas"):
+        actions.anchor(bundle)
+    assert not on_node.federation.exists()
+
+
+def test_a_node_that_does_not_answer_approves_nothing(
+    bundle: Path, on_node: Home, tester: InProcessNode, monkeypatch: pytest.MonkeyPatch
+):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    monkeypatch.undo()
+    asked = Home(on_node.folder, "http://127.0.0.1:1/a-secret-key")
+    with pytest.raises(ChainError, match=r"^the node at 127\.0\.0\.1:1 does not answer; nothing is approved unasked$"):
+        actions.verify(bundle, asked)
+    with pytest.raises(ChainError, match="does not answer"):
+        ChainGate.default(asked)
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"jsonrpc":"2.0","id":1,"result":"x"}', b'{"result":null}'])
+def test_what_is_no_node_has_one_sentence(answer: bytes, on_node: Home, bundle: Path):
+    actions.sign(bundle)
+    on_node.federation.write_text(json.dumps({"chain": 1, "contract": "0x" + "11" * 20, "block": 1}))
+    on_node.federation.chmod(0o600)
+    with answering(answer) as url, pytest.raises(ChainError, match="is no Ethereum node, or answers wrongly"):
+        actions.verify(bundle, Home(on_node.folder, url))
+
+
+@pytest.mark.parametrize("url", ["node", "file:///etc/passwd", "http://", "ws://node"])
+def test_what_is_no_url_of_a_node_is_refused(url: str):
+    with pytest.raises(ChainError, match="named by its node's URL"):
+        rpc_node.provider_at(url)
