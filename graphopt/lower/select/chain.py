@@ -58,11 +58,12 @@ def _text(body: Graph, site: Site) -> str | None:
             arguments.append(found)
         attributes = _attributes(node)
         if node.op == "Clip" and len(arguments) == 1:  # before opset 11 the bounds are attributes
-            dtype = dtype_of(body.operands_of(node)[0])
+            operand = body.inputs_of(node)[0]
+            dtype = None if operand is None else dtype_of(operand)
             if dtype is None:
                 return None
             bounds = (attributes.pop(name, None) for name in ("min", "max"))
-            arguments += [None if bound is None else np.asarray(bound, dtype)[()] for bound in bounds]
+            arguments += [None if bound is None else dtype.type(bound) for bound in bounds]
         made = body.outputs_of(node)
         if len(made) != 1 or made[0] is None or node.domain not in ("", "ai.onnx"):
             return None
