@@ -144,7 +144,7 @@ SCALAR: dict[str, Callable[..., Any]] = {
     "Elu": lambda x, alpha: _expm1(x) * alpha if x < 0 else x,
     "Celu": lambda x, alpha: _expm1(x / alpha) * alpha if x < 0 else x,
     "Selu": lambda x, alpha, gamma: gamma * (_expm1(x) * alpha if x < 0 else x),
-    "ThresholdedRelu": lambda x, alpha: 0.0 if x <= alpha else x,
+    "ThresholdedRelu": lambda x, alpha: x if x > alpha else 0.0,
     "Swish": lambda x, alpha: x * _sigmoid(alpha * x),
     "Gelu": lambda x, approximate: (
         0.5 * x * (1 + math.erf(x / math.sqrt(2)))
