@@ -64,10 +64,10 @@ class FuseTree(Rule):
     def _grow(self, root: Node, rewriter: Rewriter) -> list[Node]:
         """The tree below the root, each node after all its users."""
         graph = rewriter.graph
-        tree, operands = [root], set(_variable(root, rewriter))
+        queue = _variable(root, rewriter)  # a list: the order of a set of values is not that of the next process
+        tree, operands = [root], set(queue)
         shape = _shape(graph.outputs_of(root)[0])
         left: dict[Value, int] = {}
-        queue = list(operands)
         for value in queue:
             producer = graph.producer(value)
             users = graph.users_of(value)

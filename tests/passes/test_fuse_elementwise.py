@@ -101,3 +101,17 @@ def test_a_batchnorm_that_stands_alone_becomes_a_scale_and_a_shift() -> None:
         tensors | {"p": np.ones((3, 1), np.float32), "q": np.ones((3, 1), np.float32)},
         elements=False,
     )
+
+
+def test_the_order_in_a_body_does_not_depend_on_where_values_lie_in_memory() -> None:
+    cell = """(float[N] i, float[N] f, float[N] g, float[N] c) => (y) {
+        si = Sigmoid(i) tg = Tanh(g) sf = Sigmoid(f) new = Mul(si, tg) kept = Mul(sf, c) y = Add(kept, new) }"""
+    kept_alive: list[Graph] = []
+    orders: set[tuple[str, ...]] = set()
+    for _ in range(20):
+        graph = parse(cell)
+        kept_alive.append(graph)  # so that the next graph's values get other addresses
+        run_passes(graph, [PASS])
+        (node,) = graph.nodes()
+        orders.add(tuple(value.name for value in graph.inputs_of(node) if value is not None))
+    assert len(orders) == 1
