@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import InputError
 from graphopt.ir.types import TensorType
 from graphopt.program import Program
 from graphopt.runtime.executor import Executor
@@ -66,12 +67,17 @@ class Compiled:
 
         InputError, in one sentence with what was expected and what came, for inputs that do not fit the signature.
         """
-        arrays = self._plain(feeds)
-        part = None if arrays is None else self._executor.known(arrays)
-        if arrays is None or part is None:
-            results = self._executor.run(self._arrays(feeds))
-        else:
-            results = self._executor.run_part(part, arrays)
+        if type(feeds) is not dict and not isinstance(feeds, Mapping):
+            raise InputError(f"expected inputs by name, as in {{'x': array}}, got {type(feeds).__name__}")
+        try:
+            arrays = self._plain(feeds)
+            part = None if arrays is None else self._executor.known(arrays)
+            if arrays is None or part is None:
+                results = self._executor.run(self._arrays(feeds))
+            else:
+                results = self._executor.run_part(part, arrays)
+        except MemoryError as error:
+            raise InputError(f"this request needs more memory than there is ({error}); make it smaller") from error
         return dict(zip(self._names, results, strict=True))
 
     def profile(self, feeds: Mapping[str, Any], repeats: int = 10) -> list[CallTime]:

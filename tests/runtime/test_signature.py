@@ -1,6 +1,7 @@
 """A request that does not fit is refused with what was expected and what came; one that fits is taken as it comes."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,21 @@ def ones(*shape: int, dtype: str = "float32") -> np.ndarray:
 def test_what_does_not_fit_is_one_sentence(adder: Compiled, feeds: dict[str, object], says: str):
     with pytest.raises(InputError, match=says):
         adder(feeds)
+
+
+@pytest.mark.parametrize("feeds", [None, [ones(2, 3)], ones(2, 3)])
+def test_what_has_no_names_is_one_sentence(adder: Compiled, feeds: Any):
+    with pytest.raises(InputError, match="expected inputs by name"):
+        adder(feeds)
+
+
+def test_a_request_for_more_memory_than_there_is_is_one_sentence(build: Build):
+    graph, (x,) = graph_of(x=(1,))
+    shape = graph.add_input("shape", TensorType(DType.INT64, (1,)))
+    (y,) = graph.add_node("Expand", [x, shape])
+    graph.add_output(y, "y")
+    with pytest.raises(InputError, match="more memory than there is"):
+        build(graph)({"x": ones(1), "shape": np.array([2**50])})
 
 
 def test_refusals_stay_after_a_plan_is_known(adder: Compiled):
