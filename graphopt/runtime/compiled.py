@@ -67,7 +67,7 @@ class Compiled:
 
         InputError, in one sentence with what was expected and what came, for inputs that do not fit the signature.
         """
-        if type(feeds) is not dict and not isinstance(feeds, Mapping):
+        if type(feeds) is not dict and not hasattr(feeds, "keys"):
             raise InputError(f"expected inputs by name, as in {{'x': array}}, got {type(feeds).__name__}")
         try:
             arrays = self._plain(feeds)
