@@ -86,8 +86,6 @@ class GraphReader:
             value = scope.find(info.name)
             if value is None or not info.name:
                 raise ModelError(f"graph {graph.name!r}: nothing computes its output {info.name!r}")
-            if info.name in graph.output_names:
-                raise ModelError(f"graph {graph.name!r} lists its output {info.name!r} twice; add an Identity for one")
             declared = read_type(info.type, info.name) if info.HasField("type") else None
             _describe(value, info, declared)
             graph.add_output(value, info.name, declared)

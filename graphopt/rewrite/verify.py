@@ -92,10 +92,11 @@ def _problem_of_interface(graph: Graph) -> str | None:
     missing = [value for value in (*graph.inputs, *graph.captures) if value not in graph.net]
     if missing:
         return f"the input {missing[0]} is not in the graph"
-    if len(set(graph.output_names)) != len(graph.output_names):
-        return "two outputs have one name"
     if len(graph.output_names) != len(graph.output_types) or len(graph.outputs) != len(graph.output_names):
         return f"{len(graph.output_names)} outputs are named and {len(graph.outputs)} are returned"
+    named = set(zip(graph.output_names, graph.outputs, strict=True))  # one value may be returned twice under one name
+    if len(named) != len(set(graph.output_names)):
+        return "two outputs have one name"
     strangers = [value for value in graph.defaults if value not in graph.inputs]
     return f"{strangers[0]} has a default and is no input" if strangers else None
 
