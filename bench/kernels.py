@@ -65,7 +65,7 @@ def main() -> int:
     else:
         show(report, roofs)
     if options.plot:
-        served = [row for row in rows if row["ours"]]
+        served = [row for row in rows if row["ours"] and row["flops"]]  # a log scale has no place for no operations
         drawn = [(r["name"], r["flops"] / r["bytes"], r["flops"] / r["ours"]["median"] / 1e9) for r in served]
         plot(options.plot, roofs, drawn, machine_name())
     return 0
@@ -204,12 +204,14 @@ def cells(row: Mapping[str, Any], roof: Roof) -> list[str]:
         return [row["name"], "no kernel", *[""] * 7]
     seconds = mine["median"]
     speed, bandwidth = row["flops"] / seconds / 1e9, row["bytes"] / seconds / 1e9
+    # what moves data and computes nothing has the bandwidth alone above it
     possible = min(roof.gflops, row["flops"] / row["bytes"] * roof.cache_gbs)
+    reached = speed / possible if possible else bandwidth / roof.cache_gbs
     ratios = [f"{row[n]['ratio']:.2f}" if row[n] else "" for n in ("numpy", "onnxruntime")]
     error = "" if row["error"] is None else f"{row['error']:.1e}"
     spread = 50 * (mine["q3"] - mine["q1"]) / seconds
     return [
-        row["name"], f"{seconds * 1e6:.1f}", f"{spread:.0f}", f"{speed:.1f}", f"{speed / possible:.0%}",
+        row["name"], f"{seconds * 1e6:.1f}", f"{spread:.0f}", f"{speed:.1f}", f"{reached:.0%}",
         f"{bandwidth:.1f}", *ratios, error,
     ]  # fmt: skip
 
