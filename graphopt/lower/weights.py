@@ -11,6 +11,7 @@ from graphopt.ir.constant import Constant, Fill
 from graphopt.ir.dtype import DType
 from graphopt.program import Weight
 from graphopt.runtime.arena import aligned
+from graphopt.runtime.memory import joined
 
 
 class WeightStore:
@@ -44,14 +45,7 @@ class WeightStore:
 
     def block(self) -> np.ndarray:
         """The block in memory, aligned to 64 bytes."""
-        store = np.zeros(self.nbytes + 64, np.uint8)
-        skip = -store.ctypes.data % 64
-        block = store[skip : skip + self.nbytes]
-        at = 0
-        for part in self._parts:
-            block[at : at + part.nbytes] = np.frombuffer(part.tobytes(), np.uint8)
-            at += aligned(part.nbytes)
-        return block
+        return joined(self._parts)
 
     def _add(self, array: np.ndarray, dtype: DType, shape: tuple[int, ...], *, fill: bool = False) -> int:
         array = np.ascontiguousarray(array)

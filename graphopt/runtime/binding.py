@@ -16,6 +16,7 @@ from graphopt.program import KernelCall, Program, Step, StepKind
 from graphopt.runtime.arena import Lifetime, aligned, place
 from graphopt.runtime.derive import Derived, derive, wanted
 from graphopt.runtime.facts import ProgramFacts
+from graphopt.runtime.memory import joined
 from graphopt.runtime.native import LARGEST_TEAM
 from graphopt.runtime.plan import (
     ARENA,
@@ -302,7 +303,7 @@ class _Walk:
             actions=tuple(self.actions),
             launches=launches,
             names=tuple(self.names),
-            literals=self._literal_block(),
+            literals=joined(self.literals),
             arena_bytes=arena_bytes,
             externals=tuple(self.external),
             fresh=tuple(self.fresh),
@@ -331,16 +332,6 @@ class _Walk:
             )
             results.append(Result(output.value, None, None, copy=planned or not ours))
         return tuple(results)
-
-    def _literal_block(self) -> np.ndarray:
-        block = np.zeros(self.literal_bytes + 64, np.uint8)
-        start = -block.ctypes.data % 64
-        block = block[start : start + self.literal_bytes]
-        offset = 0
-        for array in self.literals:
-            block[offset : offset + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
-            offset += aligned(array.nbytes)
-        return block
 
     def _views(self, end: int, results: Sequence[Result]) -> tuple[tuple[int, Tensor], ...]:
         """The values that Python will look at: operands of evaluated steps, what later parts need, the results."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphopt.runtime.memory import aligned_memory
 from graphopt.runtime.native import Kernels
 from graphopt.runtime.plan import ARENA, EXTERNAL, LITERALS, WEIGHTS, Native, Part, Tensor
 from graphopt.runtime.weights import Weights
@@ -37,9 +38,7 @@ class Context:
 
 def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: bool = False) -> Context:
     """Memory for one run at a time of the part; `stamped` tables take the time of each launch."""
-    store = np.empty(part.arena_bytes + 64, np.uint8)
-    skip = -store.ctypes.data % 64
-    arena = store[skip : skip + part.arena_bytes]
+    arena = aligned_memory(part.arena_bytes)
     bases = {WEIGHTS: weights.address, LITERALS: part.literals.ctypes.data, ARENA: arena.ctypes.data}
     words: list[int] = []
     starts: list[int] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,15 +38,23 @@ class Bound:
             operands.append(None if array is None or stored is None else self._operand(array, stored))
         results = [self._operand(array, array) for array in outputs]
         self.launches = family.bind(operands, results, attributes, self._scratch)
-        self.table = Table([self._row(launch) for launch in self.launches], stamped=stamped)
+        self._teams: dict[int, Team] = {}
+        self._rows = [self._row(launch) for launch in self.launches]
+        self.table = Table(self._rows, stamped=stamped)
 
     def run(self, size: int = 1) -> list[np.ndarray]:
         """Compute with a team of `size` threads; gives the outputs."""
-        with _teams:
-            key = (id(self.library), size)
-            if key not in _known:
-                _known[key] = Team(self.library, size)
-        _known[key].run(self.table)
+        if size not in self._teams:
+            self._teams[size] = Team(self.library, size)  # its threads end with this object
+        self._teams[size].run(self.table)
+        return self.outputs
+
+    def run_in_turn(self, size: int) -> list[np.ndarray]:
+        """What a team of `size` computes, member after member on the calling thread: for teams larger than machines."""
+        for launch, (_, block, _) in zip(self.launches, self._rows, strict=True):
+            kernel = self.library.function(launch.symbol)
+            for member in range(size):
+                kernel(block, member, size)
         return self.outputs
 
     def _operand(self, array: np.ndarray, stored: np.ndarray) -> Operand:
@@ -66,10 +73,6 @@ class Bound:
         block = np.array(fields, np.int64)
         self._kept.append(block)
         return (self.library.address(launch.symbol), block.ctypes.data, False)
-
-
-_teams = threading.Lock()
-_known: dict[tuple[int, int], Team] = {}
 
 
 def _word(value: int | float | Ref) -> int:
