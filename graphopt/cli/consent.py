@@ -1,0 +1,44 @@
+"""What a person sees, and answers, before a key signs: the content decoded, and one question."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from graphopt.errors import GraphoptError
+from graphopt.report.wording import printable
+
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Sign without being asked; what is signed is shown all the same.")
+]
+
+
+class NotSignedError(GraphoptError):
+    """The owner of a key did not agree, or could not be asked, so nothing was signed."""
+
+
+def consent(lines: Sequence[str], *, yes: bool) -> None:
+    """Returns when the person agrees to sign what `lines` say; NotSignedError when not, or when nobody can be asked.
+
+    The lines go to standard error, and nothing in them reaches the terminal but as text.  With `yes` nobody is asked.
+    """
+    for line in lines:
+        typer.echo(printable(line), err=True)
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise NotSignedError("nothing was signed: there is no terminal to ask on; read what is above, then add --yes")
+    # what was typed before the question was there is no answer to it
+    _forget_typed()
+    typer.echo("Sign? [y/N] ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise NotSignedError("nothing was signed: the answer was not yes")
+
+
+def _forget_typed() -> None:
+    import termios
+
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
