@@ -44,7 +44,8 @@ def _linear_classifier(call: Call) -> tuple[np.ndarray, ...]:
     count = len(intercepts) or max(weights.size // features, 1)
     if weights.size != count * features:
         raise ValueError(
-            f"{weights.size} coefficients for {count} scores take {weights.size / count:g} features; there are {features}"
+            f"{weights.size} coefficients for {count} scores take {weights.size / count:g} features;"
+            f" there are {features}"
         )
     scores = x @ weights.reshape(count, features).T + (intercepts if len(intercepts) else 0.0)
     if scores.shape[1] == 1 and len(labels) == 2:  # one score for two classes
