@@ -35,6 +35,11 @@ class Home:
         return self.folder / "keys" / "member.json"
 
     @property
+    def sealing_key(self) -> Path:
+        """X25519, an age identity file: opens sealed bundles."""
+        return self.folder / "keys" / "sealing.age"
+
+    @property
     def ledger(self) -> Path:
         """The embedded chain."""
         return self.folder / "ledger.sqlite3"

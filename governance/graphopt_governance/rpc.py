@@ -2,41 +2,27 @@
 
 What is believed: the node's word for the state of its finalized block.  What is not: which chain it serves (its id is
 checked), which contract answers (its address is kept in `Home.federation`, its code is hashed at each read), and that
-what was sent was done (the receipt is read again once its block is final).  Only this module
-and `rpc_node` import web3, and only an RPC chain loads them: importing web3 takes longer than a whole verification on
-the embedded chain.
+what was sent was done (the receipt is read again once its block is final).  The `rpc` modules alone
+import web3, and only an RPC chain loads them: importing web3 takes longer than a whole verification on the embedded
+chain.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from eth_hash.auto import keccak
-from web3 import Web3
 from web3.providers import BaseProvider
 
 from graphopt_governance.action import Domain
 from graphopt_governance.chain import Receipt, Snapshot
-from graphopt_governance.contract import (
-    Event,
-    Founder,
-    State,
-    artifact,
-    decode_event,
-    deployment,
-    event_topic,
-)
+from graphopt_governance.contract import Event, Founder, deployment
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
 from graphopt_governance.key_files import create_key_file, read_key_file
-from graphopt_governance.member_key import MemberKey
-from graphopt_governance.rpc_node import Node, NodeStorage
-
-Payer = Callable[[], MemberKey]
-"""Asked only when something is sent: the account whose balance pays for it.  It has no other part in the federation."""
-
-_PATIENCE_SECONDS = 1800.0
+from graphopt_governance.rpc_node import Node
+from graphopt_governance.rpc_reading import Reader
+from graphopt_governance.rpc_sending import PATIENCE_SECONDS, Payer, Sender
 
 
 class RpcChain:
@@ -51,18 +37,17 @@ class RpcChain:
         domain: Domain,
         first_block: int,
         payer: Payer,
-        patience: float = _PATIENCE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._node = Node(provider)
         self._node.check_chain(domain.chain_id)
         self._domain = domain
-        self._first_block = first_block
-        self._payer = payer
-        self._patience = patience
+        self._reader = Reader(self._node, domain, first_block)
+        self._sender = Sender(self._node, payer, patience)
 
     @classmethod
     def open(
-        cls, provider: BaseProvider, home: Home, payer: Payer, patience: float = _PATIENCE_SECONDS
+        cls, provider: BaseProvider, home: Home, payer: Payer, patience: float = PATIENCE_SECONDS
     ) -> RpcChain | None:
         """The federation that `home.federation` names, None where it names none; ChainError when it is not there."""
         content = read_key_file(home.federation)
@@ -87,20 +72,21 @@ class RpcChain:
         *,
         quorum: int = 1,
         delay: int = 0,
-        patience: float = _PATIENCE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> RpcChain:
         """Deploy a federation of `founders`, keep where it is in `home.federation`, and wait until it is final."""
         if home.federation.exists():
             raise ChainError(f"{home.federation} names a federation already")
         node = Node(provider)
         what = "the new federation"
-        sent = node.send(payer(), node.chain_id, None, deployment(founders, quorum, delay), what)
+        sender = Sender(node, payer, patience)
+        sent = sender.send(node.chain_id, None, deployment(founders, quorum, delay), what)
         # kept before it is final: that takes long, and who stops waiting must not pay for a second one
-        receipt = node.receipt(sent, what, patience, final=False)
+        receipt = sender.receipt(sent, what, final=False)
         contract = bytes.fromhex(str(receipt["contractAddress"])[2:])
         kept = {"chain": node.chain_id, "contract": "0x" + contract.hex(), "block": int(receipt["blockNumber"])}
         create_key_file(home.federation, json.dumps(kept).encode())
-        node.receipt(sent, what, patience)
+        sender.receipt(sent, what)
         chain = cls.open(provider, home, payer, patience)
         if chain is None:
             raise ChainError(f"{home.federation} came and went while it was made")
@@ -114,45 +100,15 @@ class RpcChain:
     @property
     def basis(self) -> str:
         """What a reading rests on, in words."""
-        tag = self._node.newest()[0]
-        if tag == "finalized":
-            return f"the word of the node at {self._node.name} for its finalized block"
-        return (
-            f"the word of the node at {self._node.name} for its latest block: it knows no finalized one,"
-            " so a reorganisation can undo this"
-        )
+        return self._reader.basis
 
     def snapshot(self) -> Snapshot:
         """The contract as of the finalized block; ChainError when the code at its address is not the federation's."""
-        _, block, seconds = self._node.newest()
-        contract = Web3.to_checksum_address(self._domain.contract)
-        where = f"0x{self._domain.contract.hex()} on chain {self._domain.chain_id}"
-        with self._node.asked() as eth:
-            code = bytes(eth.get_code(contract, block))
-        if not code:
-            raise ChainError(f"there is no contract at {where}, as of block {block}")
-        if keccak(code).hex() != artifact()["code_hash"]:
-            raise ChainError(f"the contract at {where} is not the federation's: its code differs")
-        return Snapshot(block, seconds, State(NodeStorage(self._node, contract, block)))
+        return self._reader.snapshot()
 
     def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
         """The contract's final events, oldest first; of one name and about one digest where given."""
-        _, last, _ = self._node.newest()
-        topics = [None if name is None else "0x" + event_topic(name).hex()]
-        if subject is not None:
-            topics.append("0x" + subject.hex())
-        wanted = {"address": Web3.to_checksum_address(self._domain.contract), "topics": topics}
-        found: list[Event] = []
-        times: dict[int, int] = {}
-        for log in self._node.logs(wanted, self._first_block, last):
-            decoded = decode_event([bytes(topic) for topic in log["topics"]], bytes(log["data"]))
-            if decoded is not None:
-                number = int(log["blockNumber"])
-                if number not in times:
-                    with self._node.asked() as eth:
-                        times[number] = int(eth.get_block(number)["timestamp"])
-                found.append(Event(decoded[0], number, times[number], decoded[1]))
-        return found
+        return self._reader.events(name, subject)
 
     def submit(self, call: bytes, what: str) -> Receipt:
         """Simulate a call to the contract, send it, and return once its block is final.
@@ -161,8 +117,8 @@ class RpcChain:
         in time: then it may still be done later.
         """
         self.snapshot()
-        sent = self._node.send(self._payer(), self._domain.chain_id, self._domain.contract, call, what)
-        receipt = self._node.receipt(sent, what, self._patience)
+        sent = self._sender.send(self._domain.chain_id, self._domain.contract, call, what)
+        receipt = self._sender.receipt(sent, what)
         number = int(receipt["blockNumber"])
         with self._node.asked() as eth:
             seconds = int(eth.get_block(number)["timestamp"])

@@ -1,24 +1,20 @@
-"""What is asked of an Ethereum node through web3, with one sentence for whatever goes wrong."""
+"""An Ethereum node asked through web3, with one sentence for whatever goes wrong; reading and sending stand on it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from web3 import HTTPProvider, Web3
-from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
+from web3.exceptions import BlockNotFound, ContractLogicError, Web3Exception, Web3RPCError
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers import BaseProvider
 
-from graphopt_governance.contract import revert_reason
-from graphopt_governance.errors import ActionError, ChainError
-from graphopt_governance.member_key import MemberKey
+from graphopt_governance.errors import ChainError
 
 _TIMEOUT_SECONDS = 20
-_FEWEST_BLOCKS = 1000
 
 
 def provider_at(url: str) -> BaseProvider:
@@ -81,96 +77,6 @@ class Node:
                 # a chain without finality, or a node that has not seen any yet
                 tag, block = "latest", eth.get_block("latest")
             return tag, int(block["number"]), int(block["timestamp"])
-
-    def logs(self, wanted: Mapping[str, Any], first: int, last: int) -> list[Any]:
-        """The logs of blocks `first` to `last`, asked for in halves where the node finds that too many at once."""
-        if first > last:
-            return []
-        try:
-            with self.asked() as eth:
-                return list(eth.get_logs({**wanted, "fromBlock": first, "toBlock": last}))
-        except ChainError as error:
-            if not isinstance(error.__cause__, Web3RPCError) or last - first < _FEWEST_BLOCKS:
-                raise
-        middle = (first + last) // 2
-        return self.logs(wanted, first, middle) + self.logs(wanted, middle + 1, last)
-
-    def send(self, payer: MemberKey, chain_id: int, to: bytes | None, data: bytes, what: str) -> bytes:
-        """Simulate, sign and send a transaction; its hash.  ActionError, about `what`, when the contract reverts."""
-        account = Web3.to_checksum_address(payer.account)
-        transaction: dict[str, Any] = {"from": account, "data": "0x" + data.hex(), "value": 0}
-        if to is not None:
-            transaction["to"] = Web3.to_checksum_address(to)
-        try:
-            with self.asked() as eth:
-                eth.call(transaction, "latest")
-                gas = int(eth.estimate_gas(transaction)) * 5 // 4
-                transaction |= self._fees(eth)
-                transaction |= {"gas": gas, "chainId": chain_id, "nonce": eth.get_transaction_count(account, "pending")}
-                private = payer.private.private_numbers().private_value.to_bytes(32, "big")
-                raw = eth.account.sign_transaction(transaction, private).raw_transaction
-                return bytes(eth.send_raw_transaction(raw))
-        except ContractLogicError as error:
-            raise ActionError(what, _reason(error)) from error
-        except ChainError as error:
-            raise ChainError(f"{what} was not sent; 0x{payer.account.hex()} pays for gas: {error}") from error
-
-    def _fees(self, eth: Any) -> dict[str, int]:
-        base = eth.get_block("latest").get("baseFeePerGas")
-        if base is None:
-            return {"gasPrice": int(eth.gas_price)}
-        tip = int(eth.max_priority_fee)
-        return {"maxFeePerGas": 2 * int(base) + tip, "maxPriorityFeePerGas": tip}
-
-    def receipt(self, sent: bytes, what: str, patience: float, *, final: bool = True) -> Mapping[str, Any]:
-        """The receipt of a transaction that succeeded in a block, a final one unless `final` is False.
-
-        ActionError, about `what`, when it failed; ChainError when that takes more than `patience` seconds.
-        """
-        end = time.monotonic() + patience
-        pause = 0.05
-        while True:
-            # the receipt is read after the block that counts: what a reorganisation undid has none, or a later one
-            newest = self.newest()[1]
-            with self.asked() as eth:
-                try:
-                    receipt = eth.get_transaction_receipt(sent)
-                except TransactionNotFound:
-                    receipt = None
-            if receipt is not None and (not final or int(receipt["blockNumber"]) <= newest):
-                break
-            if time.monotonic() > end:
-                where = "in no block" if receipt is None else f"in block {receipt['blockNumber']}, which is not final"
-                raise ChainError(
-                    f"transaction 0x{sent.hex()} was sent and is {where} after {patience:.0f} s; ask later"
-                )
-            time.sleep(pause)
-            pause = min(2 * pause, 5.0)
-        if receipt["status"] != 1:
-            raise ActionError(what, f"it passed when simulated and failed in block {receipt['blockNumber']}")
-        return receipt
-
-
-class NodeStorage:
-    """The contract's storage at one block, by the node's word."""
-
-    def __init__(self, node: Node, contract: str, block: int) -> None:
-        self._node = node
-        self._contract = contract
-        self._block = block
-
-    def slot(self, key: int) -> int:
-        """The word at `key`; 0 where nothing was written."""
-        with self._node.asked() as eth:
-            return int.from_bytes(bytes(eth.get_storage_at(self._contract, key, self._block)), "big")
-
-
-def _reason(error: ContractLogicError) -> str:
-    data = error.data
-    if isinstance(data, str) and data.startswith("0x08c379a0"):
-        return revert_reason(bytes.fromhex(data[2:]))
-    # a node that gives no data says it in its message, before which web3 puts those words once more
-    return str(error.message or "").rpartition("execution reverted: ")[2] or "no reason given"
 
 
 def _says_no_such_block(error: Web3RPCError) -> bool:
