@@ -48,3 +48,8 @@ class Home:
     def federation(self) -> Path:
         """Where the federation on an RPC chain is: JSON with the chain's id, the contract's address and its block."""
         return self.folder / "federation.json"
+
+    @property
+    def inclusions(self) -> Path:
+        """A folder with one file for each manifest that is known to be in an anchored batch."""
+        return self.folder / "inclusions"
