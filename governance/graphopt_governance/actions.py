@@ -143,7 +143,8 @@ def verify(bundle: str | Path, home: Home | None = None) -> Verdict:
     """May the bundle at `bundle` run?  Changes nothing and needs no key."""
     from graphopt_governance.verify import verify_bundle
 
-    return verify_bundle(bundle, open_chain(home or Home.default()))
+    home = home or Home.default()
+    return verify_bundle(bundle, open_chain(home), home.inclusions)
 
 
 def revoke(

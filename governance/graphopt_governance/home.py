@@ -63,3 +63,8 @@ class Home:
     def ledger(self) -> Path:
         """The embedded chain, where this member keeps it."""
         return self.folder / "ledger.sqlite3"
+
+    @property
+    def inclusions(self) -> Path:
+        """A folder with one file for each manifest that is known to be in an anchored batch."""
+        return self.folder / "inclusions"
