@@ -213,7 +213,7 @@ def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_env
         from graphopt_governance.rpc import RpcChain
         from graphopt_governance.rpc_node import provider_at
 
-        return RpcChain.open([provider_at(url) for url in where.endpoints], where, _payer(home, passphrase))
+        return RpcChain.open([provider_at(url) for url in where.endpoints], where, payer(home, passphrase))
     if where.ledger is None:
         raise ChainError("nothing says how the federation is reached: by a ledger's file, or by nodes")
     chain = _ledger(where.ledger)
@@ -240,24 +240,20 @@ def build_key(predicate: Mapping[str, Any]) -> bytes:
 
 
 def _found(home: Home, passphrase: Passphrase) -> Chain:
-    from graphopt_governance.action import ALL_RIGHTS
-    from graphopt_governance.contract import Founder
+    from graphopt_governance.governing import member_card
     from graphopt_governance.ledger import Ledger
-    from graphopt_governance.member_key import load_member_key
-    from graphopt_governance.signing_key import load_signing_key
 
-    member = load_member_key(home.member_key, passphrase)
-    signing = load_signing_key(home.signing_key, passphrase)
-    founders = [Founder(member.account, ALL_RIGHTS, signing.hint)]
+    founders = [member_card(home, passphrase=passphrase)]
     if not home.endpoints:
         return Ledger.create(home.ledger, founders)
     from graphopt_governance.rpc import RpcChain
     from graphopt_governance.rpc_node import provider_at
 
-    return RpcChain.found(provider_at(home.endpoints[0]), home, founders, _payer(home, passphrase))
+    return RpcChain.found(provider_at(home.endpoints[0]), home, founders, payer(home, passphrase))
 
 
-def _payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:
+def payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:
+    """What opens the key that pays on an RPC chain."""
     from graphopt_governance.member_key import load_member_key
 
     return lambda: load_member_key(home.member_key, passphrase, make=False)

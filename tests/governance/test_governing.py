@@ -148,7 +148,7 @@ def test_a_ballot_of_another_federation_is_refused(homes: list[Home], chain: Cha
 
 
 def test_a_second_federation_is_not_founded_over_the_first(homes: list[Home], chain: Chain):
-    with pytest.raises(BallotError, match="already"):
+    with pytest.raises(ChainError, match="already"):
         found(homes[0], [member_card(homes[0])], quorum=1)
 
 
