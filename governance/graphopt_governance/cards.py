@@ -14,11 +14,10 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from graphopt import strict_json
 from graphopt.bundle import Signature
 from graphopt_governance.action import ALL_RIGHTS, Right, names_of, rights_named, word
 from graphopt_governance.contract import Founder
-from graphopt_governance.documents import Fields, read_document
+from graphopt_governance.documents import Fields, read_document, write_document
 from graphopt_governance.errors import BallotError, DocumentError
 from graphopt_governance.home import Home
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
@@ -95,9 +94,9 @@ class Card:
             "signing_proof": self.signing_proof.hex(),
         }
 
-    def encode(self) -> bytes:
-        """The content of the card's file."""
-        return strict_json.encode(self.to_json(), "the card")
+    def save(self, path: Path) -> None:
+        """Write the card's file."""
+        write_document(path, self.to_json(), "the card")
 
     @classmethod
     def load(cls, path: Path) -> Card:

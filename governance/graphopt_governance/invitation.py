@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphopt import strict_json
 from graphopt_governance.action import Domain
 from graphopt_governance.cards import checked_name
-from graphopt_governance.documents import Fields, read_document
+from graphopt_governance.documents import Fields, read_document, write_document
 
 FORMAT = "graphopt/invitation/v1"
 _MAX_NAMES = 1024
@@ -27,8 +26,8 @@ class Invitation:
     first_block: int
     names: Mapping[int, str] = field(default_factory=dict[int, str])
 
-    def encode(self) -> bytes:
-        """The content of the invitation's file."""
+    def save(self, path: Path) -> None:
+        """Write the invitation's file."""
         document: dict[str, Any] = {
             "format": FORMAT,
             "chain": str(self.domain.chain_id),
@@ -36,7 +35,7 @@ class Invitation:
             "first_block": str(self.first_block),
             "names": {str(number): name for number, name in self.names.items()},
         }
-        return strict_json.encode(document, "the invitation")
+        write_document(path, document, "the invitation")
 
     @classmethod
     def load(cls, path: Path) -> Invitation:
