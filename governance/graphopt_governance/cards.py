@@ -1,14 +1,15 @@
-"""A member's card: the public keys by which the others know him, the rights he asks for, and proof that he has the keys.
+"""A member's card: his public keys, the rights that he asks for, and proof that the keys are his.
 
-The card is signed by the key that votes and by the key that signs manifests, so nobody can pass off another's key as his
-own (and have that member's signatures counted, or his bundles run, in his name).  A card is no secret; what has to be
-known of it is that it came from him, for which comparing the account, by telephone say, is enough: the rest hangs on it.
+The card is signed by the key that votes and by the key that signs manifests, so nobody can pass off another's key as
+his own (and have that member's signatures counted, or his bundles run, in his name).  A card is no secret; what has to
+be known of it is that it came from him, for which comparing the account, by telephone say, is enough: all else on the
+card is signed by that account.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ class Card:
         except BallotError:
             voter = b""
         if voter != self.account:
-            raise DocumentError(f"the card of {self.name!a} was not made with the key of account 0x{self.account.hex()}")
+            account = f"0x{self.account.hex()}"
+            raise DocumentError(f"the card of {self.name!a} was not made with the key of account {account}")
         if not signature_holds(Signature(self.signing_proof, self.signing.hex()), self.message()):
             raise DocumentError(f"the card of {self.name!a} was not made with the signing key that it shows")
         if not is_usable(self.sealing):
@@ -138,24 +140,40 @@ def checked_name(name: str) -> str:
     return name
 
 
+@dataclass(frozen=True, slots=True)
+class UnsignedCard:
+    """A card and the two keys that will sign it, once its owner has seen what it says."""
+
+    card: Card
+    member: MemberKey
+    signing: SigningKey
+
+    def signed(self) -> Card:
+        """The card with the proofs of both keys."""
+        proof = self.signing.sign(self.card.message()).value
+        return replace(self.card, member_proof=self.member.sign(self.card.identity()), signing_proof=proof)
+
+
+def prepare_card(
+    home: Home,
+    name: str | None = None,
+    rights: Right = ALL_RIGHTS,
+    passphrase: Passphrase = passphrase_from_environment,
+) -> UnsignedCard:
+    """The card of the member whose keys are in `home`, which are made on first use; not signed yet."""
+    member, signing = load_member_key(home.member_key, passphrase), load_signing_key(home.signing_key, passphrase)
+    sealing = load_sealing_key(home.sealing_key, passphrase).recipient
+    return UnsignedCard(Card(own_name(home, name), member.account, rights, signing.hint, sealing), member, signing)
+
+
 def make_card(
     home: Home,
     name: str | None = None,
     rights: Right = ALL_RIGHTS,
     passphrase: Passphrase = passphrase_from_environment,
 ) -> Card:
-    """The card of the member whose keys are in `home`, which are made on first use.  Show `describe()` first."""
-    member, signing = load_member_key(home.member_key, passphrase), load_signing_key(home.signing_key, passphrase)
-    sealing = load_sealing_key(home.sealing_key, passphrase).recipient
-    return sign_card(Card(own_name(home, name), member.account, rights, signing.hint, sealing), member, signing)
-
-
-def sign_card(card: Card, member: MemberKey, signing: SigningKey) -> Card:
-    """The card with the proofs of both keys."""
-    proof = signing.sign(card.message()).value
-    return Card(
-        card.name, card.account, card.rights, card.signing, card.sealing, member.sign(card.identity()), proof
-    )
+    """The signed card of the member whose keys are in `home`, which are made on first use."""
+    return prepare_card(home, name, rights, passphrase).signed()
 
 
 def own_name(home: Home, name: str | None = None) -> str:

@@ -17,6 +17,7 @@ from graphopt_governance.governing import MAX_DELAY, MAX_MEMBERS, Standing, foun
 from graphopt_governance.home import Home
 from graphopt_governance.invitation import Invitation
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
+from graphopt_governance.ledger import Ledger
 from graphopt_governance.member_key import account_at
 from graphopt_governance.names import Names
 from graphopt_governance.where import Where, read_where
@@ -70,10 +71,8 @@ def found_federation(
     has a federation already, or another process founds one there at the same time.
     """
     charter.check()
-    require_none(home)
+    require_none(home, ledger)
     if home.endpoints:
-        if ledger is not None:
-            raise ChainError("a federation is on a chain or in a ledger's file, not both")
         chain = _deploy(home, charter, passphrase)
     else:
         chain = found(home, [card.founder for card in charter.cards], charter.quorum, charter.delay, ledger)
@@ -85,11 +84,26 @@ def found_federation(
     return chain
 
 
-def require_none(home: Home) -> None:
-    """Return when `home` is in no federation yet; BallotError when it is."""
+def require_none(home: Home, ledger: Path | None = None) -> None:
+    """Return when `home` is in no federation yet, and none is in the file `ledger`; BallotError when there is one."""
     where = read_where(home)
     if where is not None:
         raise BallotError(f"this home is in a federation already, on chain {where.domain.chain_id} ({home.federation})")
+    if home.endpoints and ledger is not None:
+        raise ChainError("a federation is on a chain or in a ledger's file, not both")
+    place = ledger or home.ledger
+    if not home.endpoints and place.exists() and Ledger.is_made(place):
+        raise BallotError(f"there is a federation at {place} already")
+
+
+def own_federation(home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain:
+    """The chain of the federation of `home`; BallotError when it is in none."""
+    chain = open_chain(home, passphrase)
+    if chain is None:
+        raise BallotError(
+            f"there is no federation at {home.folder}: `graphopt fed init` founds one, `graphopt fed join` joins one"
+        )
+    return chain
 
 
 def invitation_to(home: Home) -> Invitation:
@@ -97,15 +111,13 @@ def invitation_to(home: Home) -> Invitation:
     where, names = read_where(home), Names.of(home).numbers
     if where is not None:
         return Invitation(where.domain, where.first_block, names)
-    chain = open_chain(home)
-    if chain is None:
-        raise BallotError(f"there is no federation at {home.folder} yet; `graphopt fed init` founds one")
+    chain = own_federation(home)
     return Invitation(chain.domain, _first_block(chain), names)
 
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """What a member finds who is about to join: the federation as the chain shows it, and which member he is, if one."""
+    """What a member finds who is about to join: the federation as its chain shows it, and himself in it, if he is."""
 
     where: Where
     invitation: Invitation
@@ -191,9 +203,7 @@ def _deploy(home: Home, charter: Charter, passphrase: Passphrase) -> Chain:
 
     founders: Sequence[Any] = [card.founder for card in charter.cards]
     provider = provider_at(home.endpoints[0])
-    return RpcChain.found(
-        provider, home, founders, payer(home, passphrase), quorum=charter.quorum, delay=charter.delay
-    )
+    return RpcChain.found(provider, home, founders, payer(home, passphrase), quorum=charter.quorum, delay=charter.delay)
 
 
 def _first_block(chain: Chain) -> int:

@@ -62,9 +62,7 @@ def member_card(
     return Founder(member.account, rights, signing.hint, load_sealing_key(home.sealing_key, passphrase).recipient)
 
 
-def found(
-    home: Home, members: Sequence[Founder], quorum: int, delay: int = 0, ledger: Path | None = None
-) -> Chain:
+def found(home: Home, members: Sequence[Founder], quorum: int, delay: int = 0, ledger: Path | None = None) -> Chain:
     """A new federation of `members` on the embedded chain, in the file `ledger`, else in `home`.
 
     ChainError when there is one already.

@@ -1,6 +1,7 @@
-"""An invitation: which federation to join, and what its members are called.  How it is reached, each member knows himself.
+"""An invitation: which federation to join, and what its members are called.
 
-It is no secret and proves nothing: who joins compares what the chain says of the federation with what he was told.
+How it is reached is not in it: each member knows that himself.  It is no secret and proves nothing: who joins compares
+what the chain says of the federation with what he was told.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from graphopt_governance import actions
 from graphopt_governance.action import Action, Domain, Kind, Right
 from graphopt_governance.ballot import Ballot
 from graphopt_governance.chain import Chain
-from graphopt_governance.errors import ActionError, BallotError, KeyFileError
+from graphopt_governance.errors import ActionError, BallotError, ChainError, KeyFileError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.governing import (
     draft,
