@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from graphopt import strict_json
 from graphopt.bundle import Gate, Manifest, read_manifest, save_manifest
@@ -22,11 +22,13 @@ from graphopt_governance.action import Domain, Right
 from graphopt_governance.age import library
 from graphopt_governance.chain import Chain
 from graphopt_governance.contract import Member
-from graphopt_governance.errors import SealingError
+from graphopt_governance.documents import Fields
+from graphopt_governance.errors import DocumentError, SealingError
 from graphopt_governance.sealing_key import SealingKey, is_usable, recipient_text
-from graphopt_governance.tar_stream import PieceReader, Unpacker, tar_of
+from graphopt_governance.tar_stream import NOTE_NAME, PieceReader, Unpacker, tar_of
 
 FORMAT = "graphopt/sealed/v1"
+_NOTE_FIELDS = {"digest", "chain", "contract", "epoch", "members"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +47,26 @@ class SealNote:
             "format": FORMAT,
             "digest": self.digest,
             "chain": str(self.chain),
-            "contract": self.contract,
+            "contract": self.contract.removeprefix("0x"),
             "epoch": str(self.epoch),
             "members": [str(number) for number in self.members],
         }
-        return strict_json.encode(data, "sealed.json")
+        return strict_json.encode(data, NOTE_NAME)
 
     @classmethod
     def decode(cls, data: bytes) -> SealNote:
-        """Read what `encode` gives; BundleError for anything else."""
-        document = strict_json.decode(data, "sealed.json")
-        try:
-            note = cls(
-                str(document["digest"]),
-                int(document["chain"]),
-                str(document["contract"]),
-                int(document["epoch"]),
-                tuple(int(number) for number in cast("list[str]", document["members"])),
-            )
-        except (KeyError, TypeError, ValueError):
-            note = None
-        if note is None or note.encode() != data:
-            raise BundleError(f"sealed.json is not of the form {FORMAT}")
-        return note
+        """Read what `encode` gives; BundleError or DocumentError for anything else."""
+        fields = Fields(strict_json.decode(data, NOTE_NAME), FORMAT, _NOTE_FIELDS, NOTE_NAME)
+        members = fields.texts("members", 32)
+        if not all(text.isascii() and text.isdigit() and str(int(text)) == text for text in members):
+            fields.refuse("its members are not numbers in decimal")
+        return cls(
+            fields.bytes("digest", 32).hex(),
+            fields.number("chain"),
+            "0x" + fields.bytes("contract", 20).hex(),
+            fields.number("epoch"),
+            tuple(map(int, members)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ def unseal_into(folder: Path, file: Path, key: SealingKey, gate: Gate | None) ->
 
     def admit(note: bytes, manifest: Manifest) -> None:
         if SealNote.decode(note).digest != manifest.digest.hex():
-            raise BundleError("sealed.json is about another bundle")
+            raise BundleError(f"{NOTE_NAME} is about another bundle")
         if gate is not None:
             gate.admit(manifest)
 
@@ -209,7 +208,7 @@ def unseal_into(folder: Path, file: Path, key: SealingKey, gate: Gate | None) ->
             raise
         # the cipher's own word for a chunk that does not authenticate
         raise SealingError(f"{file} was altered or cut short") from error
-    except BundleError as error:
+    except (BundleError, DocumentError) as error:
         raise SealingError(f"{file} holds no whole bundle: {error}") from error
     finally:
         unpacker.close()

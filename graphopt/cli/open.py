@@ -32,7 +32,7 @@ def open_sealed(
     """
     from graphopt.cli.failure import warn
     from graphopt.cli.passphrase import prompted
-    from graphopt.report import Entry, Facts, Format, Report, show
+    from graphopt.report import Column, Entry, Facts, Format, Report, Table, show
     from graphopt_governance import sharing
     from graphopt_governance.home import Home
 
@@ -45,7 +45,7 @@ def open_sealed(
         Entry("bundle", "bundle", opened.bundle),
         Entry("digest", "digest", opened.digest),
         Entry("epoch", "sealed under epoch", opened.epoch, Format.COUNT),
-        Entry("members", "for the members", ", ".join(map(str, opened.members))),
         Entry("remark", "remark", opened.remark or None),
     )
-    show(Report((Facts("", "Opened", facts),)), as_json=as_json)
+    members = Table("members", "For the members", (Column("number", "number"),), tuple((n,) for n in opened.members))
+    show(Report((Facts("", "Opened", facts), members)), as_json=as_json)

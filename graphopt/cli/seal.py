@@ -41,7 +41,7 @@ def seal(
     """
     from graphopt.cli.failure import warn
     from graphopt.cli.passphrase import prompted
-    from graphopt.report import Entry, Facts, Format, Report, show
+    from graphopt.report import Column, Entry, Facts, Format, Report, Table, show
     from graphopt_governance import sharing
     from graphopt_governance.home import Home
 
@@ -53,7 +53,7 @@ def seal(
         Entry("file", "file", sealed.file),
         Entry("digest", "digest", sealed.digest),
         Entry("epoch", "epoch", sealed.epoch, Format.COUNT),
-        Entry("members", "for the members", ", ".join(map(str, sealed.members))),
         Entry("bytes", "size", sealed.nbytes, Format.BYTES),
     )
-    show(Report((Facts("", "Sealed", facts),)), as_json=as_json)
+    members = Table("members", "For the members", (Column("number", "number"),), tuple((n,) for n in sealed.members))
+    show(Report((Facts("", "Sealed", facts), members)), as_json=as_json)
