@@ -9,6 +9,10 @@ class KeyFileError(GraphoptError):
     """A key cannot be read, made, or opened with the passphrase at hand."""
 
 
+class DocumentError(GraphoptError):
+    """What a member keeps or was handed (a card, an invitation, federation.json) is not of its form."""
+
+
 class BallotError(GraphoptError):
     """A ballot is not well formed, is for another federation, or cannot be signed or relayed as it is."""
 

@@ -13,7 +13,13 @@ from typing import Any
 from graphopt_governance import bech32
 from graphopt_governance.age import library
 from graphopt_governance.errors import KeyFileError
-from graphopt_governance.key_files import Passphrase, create_key_file, passphrase_from_environment, read_key_file
+from graphopt_governance.key_files import (
+    Passphrase,
+    create_key_file,
+    passphrase_for_new_key,
+    passphrase_from_environment,
+    read_key_file,
+)
 
 _PREFIX = "age"
 _AGE_FILE = b"age-encryption.org/v1\n"
@@ -49,7 +55,7 @@ def load_sealing_key(
     if content is None:
         if not make:
             raise KeyFileError(f"there is no sealing key at {path}; `graphopt fed card` makes one")
-        content = create_key_file(path, _new_key(passphrase()))
+        content = create_key_file(path, _new_key(passphrase_for_new_key(passphrase)))
     if content.startswith(_AGE_FILE):
         secret = passphrase()
         if not secret:
