@@ -53,7 +53,7 @@ def capped(fees: Fees, least: int) -> Fees:
     cap = fee_cap()
     if least > cap:
         raise ChainError(
-            f"gas costs {gwei(least)} gwei now, more than the {gwei(cap)} that may be offered; ask later, or raise {CAP}"
+            f"gas costs {gwei(least)} gwei now, more than the {gwei(cap)} that may be offered; wait, or raise {CAP}"
         )
     return Fees(min(fees.most, cap), fees.tip)
 

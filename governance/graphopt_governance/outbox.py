@@ -104,7 +104,9 @@ class Outgoing:
         data = bytes.fromhex(fields.has("data", _is_hex, "bytes in hexadecimal"))
         listed = fields.has("attempts", _are_attempts, "a list of signed transactions")
         attempts = [
-            Attempt(bytes.fromhex(item["raw"]), Fees(int(item["most"]), None if item["tip"] is None else int(item["tip"])))
+            Attempt(
+                bytes.fromhex(item["raw"]), Fees(int(item["most"]), None if item["tip"] is None else int(item["tip"]))
+            )
             for item in listed
         ]
         if not makes:
@@ -198,4 +200,6 @@ def _is_attempt(value: object) -> bool:
     if not isinstance(value, dict) or cast("dict[str, Any]", value).keys() != {"raw", "most", "tip"}:
         return False
     fields = cast("dict[str, Any]", value)
-    return _is_hex(fields["raw"]) and _is_number(fields["most"]) and (fields["tip"] is None or _is_number(fields["tip"]))
+    return (
+        _is_hex(fields["raw"]) and _is_number(fields["most"]) and (fields["tip"] is None or _is_number(fields["tip"]))
+    )

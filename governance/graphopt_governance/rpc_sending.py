@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from web3 import Web3
-from web3.exceptions import ContractLogicError, TransactionNotFound
+from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
 
 from graphopt_governance.contract import revert_reason
 from graphopt_governance.errors import ActionError, ChainError
@@ -23,9 +24,9 @@ from graphopt_governance.outbox import Attempt, Outbox, Outgoing
 from graphopt_governance.rpc_node import Node
 
 Payer = Callable[[], MemberKey]
-"""Asked only when something is signed: the account whose balance pays for it.  It has no other part in the federation."""
+"""Asked only when something is signed: the account that pays for it, which has no other part in the federation."""
 
-Found = Mapping[str, Any]
+Mined = Mapping[str, Any]
 """A transaction's receipt, as the node gives it."""
 
 PATIENCE_SECONDS = 1800.0
@@ -48,8 +49,9 @@ class _NeverDoneError(Exception):
 
 @dataclass(slots=True)
 class Sender:
-    """Sends through `node` what `payer` pays for, keeps it in `outbox`, and waits `patience` seconds for it to be final.
+    """Sends through `node` what `payer` pays for, keeps it in `outbox`, and waits `patience` seconds until it is final.
 
+    `raise_after`: seconds after which what is in no block offers more; `pause`: seconds between two looks, at most.
     What happens meanwhile that the user should know is logged as a warning, in `graphopt.chain`.
     """
 
@@ -58,8 +60,9 @@ class Sender:
     payer: Payer
     patience: float = PATIENCE_SECONDS
     raise_after: float = RAISE_SECONDS
+    pause: float = 5.0
 
-    def send(self, to: bytes | None, data: bytes, what: str, mined: Callable[[Found], None] | None = None) -> Found:
+    def send(self, to: bytes | None, data: bytes, what: str, mined: Callable[[Mined], None] | None = None) -> Mined:
         """Have a transaction executed, once: its receipt, when that is final.
 
         What an earlier process left in the outbox is seen to first; where it does the same, its receipt is the answer.
@@ -70,25 +73,46 @@ class Sender:
         with self.outbox.locked(self.patience):
             nonce = after = None
             if (left := self.outbox.load()) is not None:
-                same = left.does(to, data)
                 try:
-                    receipt = self._finish(left, mined if left.to is None else None)
-                    if same:
-                        return receipt
+                    receipt = self._left(left, mined if left.to is None else None)
                 except _NeverDoneError as error:
-                    nonce, after = error.nonce, error.after
-                except ActionError as error:
-                    # its block is final, so this is the past; what is asked for now is simulated anew
-                    _log.warning("%s", error)
+                    receipt, nonce, after = None, error.nonce, error.after
+                if receipt is not None and left.does(to, data):
+                    self.outbox.clear()
+                    return receipt
+                if receipt is not None and to is None and left.to is None:
+                    raise ChainError(f"{left.what} that was begun before is made now, with other members or rules")
             outgoing = self._prepared(to, data, what, nonce, after)
             self._first(outgoing)
             try:
-                return self._finish(outgoing, mined)
+                receipt = self._finish(outgoing, mined)
             except _NeverDoneError as error:
-                raise ChainError(
-                    f"{what} was not done: another program uses account 0x{outgoing.account.hex()} and took number"
-                    f" {outgoing.nonce} of its transactions; let one machine alone pay with this key, and repeat this"
-                ) from error
+                raise ChainError(_taken(outgoing)) from error
+            except ActionError:
+                self.outbox.clear()
+                raise
+            self.outbox.clear()
+            return receipt
+
+    def settle(self, mined: Callable[[Mined], None] | None = None) -> None:
+        """Return when what an earlier process left in the outbox is final, or will never be.
+
+        It stays there, so that the call that it was, when it is repeated, has its receipt for an answer.
+        """
+        with self.outbox.locked(self.patience):
+            if (left := self.outbox.load()) is not None:
+                with suppress(_NeverDoneError):
+                    self._left(left, mined)
+
+    def _left(self, left: Outgoing, mined: Callable[[Mined], None] | None) -> Mined | None:
+        """The receipt of what was left in the outbox, when it is final; None when it failed."""
+        try:
+            return self._finish(left, mined)
+        except ActionError as error:
+            # its block is final, so this is the past; what is asked for now is simulated anew
+            _log.warning("%s", error)
+            self.outbox.clear()
+            return None
 
     def _prepared(self, to: bytes | None, data: bytes, what: str, nonce: int | None, after: Fees | None) -> Outgoing:
         """The transaction, signed and not yet kept or sent."""
@@ -131,8 +155,10 @@ class Sender:
         try:
             self._give(outgoing)
         except ChainError as error:
-            if self.node.was_refused(error) and not self._is_known(outgoing):
+            if isinstance(error.__cause__, Web3RPCError) and not self._is_known(outgoing):
                 self.outbox.clear()
+                if any(sign in str(error).lower() for sign in ("nonce too low", "underpriced")):
+                    raise ChainError(_taken(outgoing)) from error
                 raise ChainError(
                     f"{outgoing.what} was not sent; 0x{outgoing.account.hex()} pays for gas: {error}"
                 ) from error
@@ -143,10 +169,10 @@ class Sender:
         with self.node.asked() as eth:
             eth.send_raw_transaction(outgoing.attempts[-1].raw)
 
-    def _finish(self, outgoing: Outgoing, mined: Callable[[Found], None] | None) -> Found:
+    def _finish(self, outgoing: Outgoing, mined: Callable[[Mined], None] | None) -> Mined:
         """Wait for what was sent to be final, send it again where it was lost, offer more where it is left lying.
 
-        Its receipt; ActionError when it failed in its block.  The outbox is empty then.
+        Its receipt; ActionError when it failed in its block.
         """
         if (served := self.node.chain_id) != outgoing.chain:
             raise ChainError(
@@ -171,12 +197,14 @@ class Sender:
                 # asked twice: behind one address there may be nodes that do not all know the same
                 foreign += 1
                 if foreign > 1:
+                    _log.warning("%s", _taken(outgoing))
                     self.outbox.clear()
                     raise _NeverDoneError
             elif not self._is_known(outgoing):
                 outgoing = self._again(outgoing)
             elif time.monotonic() - lying[0] > self.raise_after and self._height() > lying[1]:
-                outgoing = self._raised(outgoing)
+                if self._count(outgoing, "latest") == outgoing.nonce:
+                    outgoing = self._raised(outgoing)
                 lying = time.monotonic(), self._height()
             if time.monotonic() > end:
                 where = "in no block" if receipt is None else f"in block {receipt['blockNumber']}, which is not final"
@@ -185,12 +213,9 @@ class Sender:
                     f" after {self.patience:.0f} s; repeat this to go on waiting: it is done and paid once"
                 )
             time.sleep(pause)
-            pause = min(2 * pause, 5.0)
-        self.outbox.clear()
+            pause = min(2 * pause, self.pause)
         if receipt["status"] != 1:
-            raise ActionError(
-                outgoing.what, f"it passed when simulated and failed in block {receipt['blockNumber']}"
-            )
+            raise ActionError(outgoing.what, f"it passed when simulated and failed in block {receipt['blockNumber']}")
         return receipt
 
     def _again(self, outgoing: Outgoing) -> Outgoing:
@@ -212,7 +237,9 @@ class Sender:
             text = str(error).lower()
             if "underpriced" in text or "fee too low" in text or "less than block base fee" in text:
                 return self._raised(outgoing)
-            if not any(known in text for known in ("nonce too low", "already known", "already imported", "known trans")):
+            if not any(
+                known in text for known in ("nonce too low", "already known", "already imported", "known trans")
+            ):
                 raise ChainError(f"{outgoing.what} is signed and cannot be sent: {error}") from error
         return outgoing
 
@@ -240,7 +267,7 @@ class Sender:
             _log.warning("%s", error)
         return raised
 
-    def _receipt(self, outgoing: Outgoing) -> Found | None:
+    def _receipt(self, outgoing: Outgoing) -> Mined | None:
         for attempt in reversed(outgoing.attempts):
             with self.node.asked() as eth:
                 try:
@@ -260,13 +287,20 @@ class Sender:
                     pass
         return False
 
-    def _count(self, outgoing: Outgoing, block: int) -> int:
+    def _count(self, outgoing: Outgoing, block: int | str) -> int:
         with self.node.asked() as eth:
             return int(eth.get_transaction_count(Web3.to_checksum_address(outgoing.account), block))
 
     def _height(self) -> int:
         with self.node.asked() as eth:
             return int(eth.block_number)
+
+
+def _taken(outgoing: Outgoing) -> str:
+    return (
+        f"{outgoing.what} was not done: another program uses account 0x{outgoing.account.hex()} and took number"
+        f" {outgoing.nonce} of its transactions; let one machine alone pay with this key, and repeat this"
+    )
 
 
 def _call(account: bytes, to: bytes | None, data: bytes) -> dict[str, Any]:
