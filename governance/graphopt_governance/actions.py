@@ -127,6 +127,7 @@ def anchor(
         # for a bundle that cannot be anchored no federation is founded, and no key made
         _refuse_unfit(verify_bundle(bundle, None))
         chain = _found(home, passphrase)
+    chain.settle()
     _refuse_unfit(verify_bundle(bundle, chain))
     state = chain.snapshot().state
     record = state.record(manifest.digest)
@@ -181,6 +182,7 @@ def revoke(
     chain = open_chain(home, passphrase)
     if chain is None:
         raise RefusedError("there is nothing to revoke: no federation here has approved anything")
+    chain.settle()
     action = Action(
         Kind.SUSPEND if emergency else Kind.REVOKE,
         subject=digest,
@@ -224,7 +226,7 @@ def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_env
         from graphopt_governance.rpc import RpcChain
         from graphopt_governance.rpc_node import provider_at
 
-        return RpcChain.open([provider_at(url) for url in where.endpoints], where, _payer(home, passphrase))
+        return RpcChain.open([provider_at(url) for url in where.endpoints], where, home, _payer(home, passphrase))
     if where.ledger is None:
         raise ChainError("nothing says how the federation is reached: by a ledger's file, or by nodes")
     chain = _ledger(where.ledger)
