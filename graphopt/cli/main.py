@@ -20,9 +20,11 @@ from graphopt.cli.fed.init import init as fed_init
 from graphopt.cli.fed.join import join as fed_join
 from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
+from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
 from graphopt.cli.revoke import revoke
 from graphopt.cli.run import run
+from graphopt.cli.seal import seal
 from graphopt.cli.sign import sign
 from graphopt.cli.verify import verify
 from graphopt.version import __version__
@@ -79,6 +81,8 @@ COMMANDS = {
     "anchor": anchor,
     "verify": verify,
     "revoke": revoke,
+    "seal": seal,
+    "open": open_sealed,
     "fed card": fed_card,
     "fed init": fed_init,
     "fed join": fed_join,
