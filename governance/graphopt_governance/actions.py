@@ -24,8 +24,10 @@ from graphopt_governance.key_files import Passphrase, passphrase_from_environmen
 if TYPE_CHECKING:
     from graphopt_governance.action import Action
     from graphopt_governance.chain import Chain, Receipt
+    from graphopt_governance.ledger import Ledger
     from graphopt_governance.member_key import MemberKey
     from graphopt_governance.verify import Verdict
+    from graphopt_governance.where import Where
 
 _DEADLINE_SECONDS = 3600
 _MAX_REASON = 32
@@ -141,7 +143,8 @@ def verify(bundle: str | Path, home: Home | None = None) -> Verdict:
     """May the bundle at `bundle` run?  Changes nothing and needs no key."""
     from graphopt_governance.verify import verify_bundle
 
-    return verify_bundle(bundle, open_chain(home or Home.default()))
+    home = home or Home.default()
+    return verify_bundle(bundle, open_chain(home), home.inclusions)
 
 
 def revoke(
@@ -189,16 +192,45 @@ def open_chain(home: Home, passphrase: Passphrase = passphrase_from_environment)
 
     `passphrase` opens the key that pays on an RPC chain, and is asked for only when something is sent.
     """
-    if home.chain is not None:
+    from graphopt_governance.where import read_where
+
+    where = read_where(home)
+    if where is None and home.endpoints:
+        from graphopt_governance.rpc_node import provider_at
+
+        for url in home.endpoints:
+            # a wrong URL is told now; a node is asked only when it is known which federation to ask about
+            provider_at(url)
+        return None
+    if where is None:
+        return _ledger(home.ledger) if home.ledger.exists() else None
+    return reach(where.reached_by(home.endpoints) if home.endpoints else where, home, passphrase)
+
+
+def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain:
+    """The chain of the federation that `where` names, reached as it says; ChainError when another one is there."""
+    if where.endpoints:
         from graphopt_governance.rpc import RpcChain
         from graphopt_governance.rpc_node import provider_at
 
-        return RpcChain.open(provider_at(home.chain), home, _payer(home, passphrase))
-    if not home.ledger.exists():
-        return None
+        return RpcChain.open([provider_at(url) for url in where.endpoints], where, _payer(home, passphrase))
+    if where.ledger is None:
+        raise ChainError("nothing says how the federation is reached: by a ledger's file, or by nodes")
+    chain = _ledger(where.ledger)
+    if chain is None:
+        raise ChainError(f"there is no ledger at {where.ledger}")
+    if chain.domain != where.domain:
+        raise ChainError(
+            f"the ledger at {where.ledger} is that of another federation: chain {chain.domain.chain_id}, not"
+            f" {where.domain.chain_id}"
+        )
+    return chain
+
+
+def _ledger(path: Path) -> Ledger | None:
     from graphopt_governance.ledger import Ledger
 
-    return Ledger.open(home.ledger) if Ledger.is_made(home.ledger) else None
+    return Ledger.open(path) if path.exists() and Ledger.is_made(path) else None
 
 
 def build_key(predicate: Mapping[str, Any]) -> bytes:
@@ -217,12 +249,12 @@ def _found(home: Home, passphrase: Passphrase) -> Chain:
     member = load_member_key(home.member_key, passphrase)
     signing = load_signing_key(home.signing_key, passphrase)
     founders = [Founder(member.account, ALL_RIGHTS, signing.hint)]
-    if home.chain is None:
+    if not home.endpoints:
         return Ledger.create(home.ledger, founders)
     from graphopt_governance.rpc import RpcChain
     from graphopt_governance.rpc_node import provider_at
 
-    return RpcChain.found(provider_at(home.chain), home, founders, _payer(home, passphrase))
+    return RpcChain.found(provider_at(home.endpoints[0]), home, founders, _payer(home, passphrase))
 
 
 def _payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:

@@ -9,8 +9,16 @@ class KeyFileError(GraphoptError):
     """A key cannot be read, made, or opened with the passphrase at hand."""
 
 
+class DocumentError(GraphoptError):
+    """What a member keeps or was handed (a card, an invitation, federation.json) is not of its form."""
+
+
 class BallotError(GraphoptError):
     """A ballot is not well formed, is for another federation, or cannot be signed or relayed as it is."""
+
+
+class InclusionError(GraphoptError):
+    """The file that shows a manifest to be in a batch is not well formed, or is for another manifest."""
 
 
 class ChainError(GraphoptError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from graphopt.bundle import Manifest
 from graphopt.errors import RefusedError
@@ -21,19 +22,24 @@ class FederationRefusedError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class ChainGate:
-    """A gate (`graphopt.bundle.Gate`) that asks the federation on `chain`; where that is None, nothing is admitted."""
+    """A gate (`graphopt.bundle.Gate`) that asks the federation on `chain`; where that is None, nothing is admitted.
+
+    `inclusions`: a folder with proofs that manifests are in anchored batches.
+    """
 
     chain: Chain | None
+    inclusions: Path | None = None
 
     @classmethod
     def default(cls, home: Home | None = None) -> ChainGate:
         """The gate of the federation on this machine."""
         from graphopt_governance.actions import open_chain
 
-        return cls(open_chain(home or Home.default()))
+        home = home or Home.default()
+        return cls(open_chain(home), home.inclusions)
 
     def admit(self, manifest: Manifest) -> None:
         """Return if the bundle may run, else FederationRefusedError; ChainError when the chain cannot be read."""
-        verdict = judge(manifest, self.chain)
+        verdict = judge(manifest, self.chain, self.inclusions)
         if not verdict.approved:
             raise FederationRefusedError(verdict)

@@ -1,4 +1,4 @@
-"""Where a user's keys and ledger are ($GRAPHOPT_HOME, or graphopt/ in the XDG data folder), and which chain to ask."""
+"""Where a member's files are: $GRAPHOPT_HOME, or graphopt/ in the XDG data folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Home:
 
     folder: Path
     chain: str | None = None
-    """The URL of a chain's node; None is the embedded chain."""
+    """URLs of a chain's nodes, with commas between them, instead of those in `federation.json`; None: as it says."""
 
     @classmethod
     def default(cls, chain: str | None = None) -> Home:
@@ -25,21 +25,46 @@ class Home:
         return cls(Path(data) / "graphopt", chain)
 
     @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The URLs in `chain`, one by one."""
+        return tuple(url.strip() for url in (self.chain or "").split(",") if url.strip())
+
+    @property
+    def keys(self) -> Path:
+        """The folder of the keys."""
+        return self.folder / "keys"
+
+    @property
     def signing_key(self) -> Path:
         """P-256, PKCS#8: signs manifests."""
-        return self.folder / "keys" / "signing.pem"
+        return self.keys / "signing.pem"
 
     @property
     def member_key(self) -> Path:
         """secp256k1, Ethereum V3 keystore: votes in a federation."""
-        return self.folder / "keys" / "member.json"
+        return self.keys / "member.json"
 
     @property
-    def ledger(self) -> Path:
-        """The embedded chain."""
-        return self.folder / "ledger.sqlite3"
+    def sealing_key(self) -> Path:
+        """X25519, an age identity file: opens sealed bundles."""
+        return self.keys / "sealing.age"
 
     @property
     def federation(self) -> Path:
-        """Where the federation on an RPC chain is: JSON with the chain's id, the contract's address and its block."""
+        """Which federation this member is in and how it is reached (`where`)."""
         return self.folder / "federation.json"
+
+    @property
+    def names(self) -> Path:
+        """What this member calls the others; a convenience, and never trusted."""
+        return self.folder / "names.json"
+
+    @property
+    def ledger(self) -> Path:
+        """The embedded chain, where this member keeps it."""
+        return self.folder / "ledger.sqlite3"
+
+    @property
+    def inclusions(self) -> Path:
+        """A folder with one file for each manifest that is known to be in an anchored batch."""
+        return self.folder / "inclusions"

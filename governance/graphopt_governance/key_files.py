@@ -7,11 +7,31 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from graphopt_governance.errors import KeyFileError
 
 Passphrase = Callable[[], str | None]
 """Asked only when one is needed; None when there is none."""
+
+
+@runtime_checkable
+class AskedPassphrase(Protocol):
+    """A passphrase that a person is asked for, and is asked for otherwise when it will protect a new key."""
+
+    def __call__(self) -> str | None:
+        """The passphrase that opens what there is."""
+        ...
+
+    def for_new_key(self) -> str | None:
+        """The passphrase for a key that is being made; the same for all keys of one command."""
+        ...
+
+
+def passphrase_for_new_key(passphrase: Passphrase) -> str | None:
+    """What a key that is being made is to be protected with; None or "" for nothing."""
+    return passphrase.for_new_key() if isinstance(passphrase, AskedPassphrase) else passphrase()
+
 
 _MAX_KEY_FILE = 65536
 
@@ -56,12 +76,8 @@ def make_private_folder(path: Path) -> None:
 def create_key_file(path: Path, content: bytes) -> bytes:
     """Write a new key file of mode 600 in a folder of mode 700; the content of the one that was there first, if any."""
     make_private_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    temporary = _written_beside(path, content)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
         try:
             # a link, not a rename: of two processes that make the first key at once, both use the same one
             os.link(temporary, path)
@@ -71,10 +87,40 @@ def create_key_file(path: Path, content: bytes) -> bytes:
                 raise KeyFileError(f"the key file {path} came and went while it was made") from None
             return existing
     finally:
-        Path(temporary).unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        temporary.unlink()
+    sync_folder(path.parent)
+    return content
+
+
+def replace_key_file(path: Path, content: bytes) -> None:
+    """Put a key file of mode 600 in the place of the one at `path`, if any: whoever reads sees the one or the other."""
+    make_private_folder(path.parent)
+    temporary = _written_beside(path, content)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Return when what was made, renamed or removed in the folder at `path` is on the disk."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return content
+
+
+def _written_beside(path: Path, content: bytes) -> Path:
+    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+    return Path(temporary)

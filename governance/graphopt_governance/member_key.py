@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -13,7 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 from eth_hash.auto import keccak
 
 from graphopt_governance.errors import BallotError, KeyFileError
-from graphopt_governance.key_files import Passphrase, create_key_file, passphrase_from_environment, read_key_file
+from graphopt_governance.key_files import (
+    Passphrase,
+    create_key_file,
+    passphrase_for_new_key,
+    passphrase_from_environment,
+    read_key_file,
+)
 
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _ECDSA = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
@@ -27,7 +33,7 @@ _COST_WITHOUT = 2
 class MemberKey:
     """A secp256k1 private key and its account."""
 
-    private: ec.EllipticCurvePrivateKey
+    private: ec.EllipticCurvePrivateKey = field(repr=False)
 
     @property
     def account(self) -> bytes:
@@ -58,7 +64,7 @@ def load_member_key(
     if content is None:
         if not make:
             raise KeyFileError(f"there is no member key at {path}; the first vote makes one")
-        content = create_key_file(path, _new_key(passphrase()))
+        content = create_key_file(path, _new_key(passphrase_for_new_key(passphrase)))
     try:
         keystore = json.loads(content)
         cost = keystore["crypto"]["kdfparams"].get("n")

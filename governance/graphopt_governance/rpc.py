@@ -9,7 +9,6 @@ chain.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from web3.providers import BaseProvider
@@ -19,10 +18,10 @@ from graphopt_governance.chain import Receipt, Snapshot
 from graphopt_governance.contract import Event, Founder, deployment
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
-from graphopt_governance.key_files import create_key_file, read_key_file
 from graphopt_governance.rpc_node import Node
 from graphopt_governance.rpc_reading import Reader
 from graphopt_governance.rpc_sending import PATIENCE_SECONDS, Payer, Sender
+from graphopt_governance.where import Where
 
 
 class RpcChain:
@@ -47,20 +46,10 @@ class RpcChain:
 
     @classmethod
     def open(
-        cls, provider: BaseProvider, home: Home, payer: Payer, patience: float = PATIENCE_SECONDS
-    ) -> RpcChain | None:
-        """The federation that `home.federation` names, None where it names none; ChainError when it is not there."""
-        content = read_key_file(home.federation)
-        if content is None:
-            return None
-        try:
-            kept = json.loads(content)
-            chain_id, contract, block = int(kept["chain"]), bytes.fromhex(kept["contract"][2:]), int(kept["block"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ChainError(f"{home.federation} does not name a federation: chain, contract, block") from error
-        if len(contract) != 20:
-            raise ChainError(f"{home.federation} does not name a federation: a contract's address has 20 bytes")
-        return cls(provider, Domain(chain_id, contract), block, payer, patience)
+        cls, providers: Sequence[BaseProvider], where: Where, payer: Payer, patience: float = PATIENCE_SECONDS
+    ) -> RpcChain:
+        """The federation that `where` names, behind these nodes; ChainError when they serve another chain."""
+        return cls(providers[0], where.domain, where.first_block, payer, patience)
 
     @classmethod
     def found(
@@ -74,7 +63,10 @@ class RpcChain:
         delay: int = 0,
         patience: float = PATIENCE_SECONDS,
     ) -> RpcChain:
-        """Deploy a federation of `founders`, keep where it is in `home.federation`, and wait until it is final."""
+        """Deploy a federation of `founders`, keep where it is in `home.federation`, and wait until it is final.
+
+        The federation is from then on reached by the URLs that `home.chain` names.
+        """
         if home.federation.exists():
             raise ChainError(f"{home.federation} names a federation already")
         node = Node(provider)
@@ -84,13 +76,10 @@ class RpcChain:
         # kept before it is final: that takes long, and who stops waiting must not pay for a second one
         receipt = sender.receipt(sent, what, final=False)
         contract = bytes.fromhex(str(receipt["contractAddress"])[2:])
-        kept = {"chain": node.chain_id, "contract": "0x" + contract.hex(), "block": int(receipt["blockNumber"])}
-        create_key_file(home.federation, json.dumps(kept).encode())
+        where = Where(Domain(node.chain_id, contract), int(receipt["blockNumber"])).reached_by(home.endpoints)
+        where.write(home)
         sender.receipt(sent, what)
-        chain = cls.open(provider, home, payer, patience)
-        if chain is None:
-            raise ChainError(f"{home.federation} came and went while it was made")
-        return chain
+        return cls.open([provider], where, payer, patience)
 
     @property
     def domain(self) -> Domain:

@@ -7,7 +7,7 @@ need not be distributed: an ECDSA signature determines it up to a few candidates
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -17,7 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from graphopt.bundle import Signature
 from graphopt_governance.errors import KeyFileError
-from graphopt_governance.key_files import Passphrase, create_key_file, passphrase_from_environment, read_key_file
+from graphopt_governance.key_files import (
+    Passphrase,
+    create_key_file,
+    passphrase_for_new_key,
+    passphrase_from_environment,
+    read_key_file,
+)
 
 _ECDSA = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
@@ -26,7 +32,7 @@ _ECDSA = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 class SigningKey:
     """A P-256 private key."""
 
-    private: ec.EllipticCurvePrivateKey
+    private: ec.EllipticCurvePrivateKey = field(repr=False)
 
     @property
     def hint(self) -> bytes:
@@ -51,7 +57,7 @@ def load_signing_key(
     if content is None:
         if not make:
             raise KeyFileError(f"there is no signing key at {path}; `graphopt sign` makes one")
-        content = create_key_file(path, _new_key(passphrase()))
+        content = create_key_file(path, _new_key(passphrase_for_new_key(passphrase)))
     try:
         try:
             private = serialization.load_pem_private_key(content, None)

@@ -6,7 +6,7 @@ Needs the manifest, the files and the contract's storage; neither numba nor onnx
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +17,9 @@ from graphopt.bundle import AlteredError, Manifest, check_files, read_manifest
 from graphopt.bundle.statement import MANIFEST_NAME
 from graphopt.errors import BundleError
 from graphopt_governance.chain import Chain, Snapshot
-from graphopt_governance.contract import Record, RecordKind, Status
+from graphopt_governance.contract import Event, Record, RecordKind, Status
+from graphopt_governance.errors import InclusionError
+from graphopt_governance.inclusions import BatchInclusion, find_inclusion
 from graphopt_governance.signing_key import signature_holds
 
 
@@ -94,10 +96,11 @@ class Verdict:
         }
 
 
-def verify_bundle(path: str | Path, chain: Chain | None) -> Verdict:
+def verify_bundle(path: str | Path, chain: Chain | None, inclusions: Path | None = None) -> Verdict:
     """Judge the bundle at `path`: its files, its signature, and what the federation on `chain` says of it.
 
-    `chain` is None where there is none; then nothing is approved.  BundleError when there is no bundle to judge.
+    `chain` is None where there is none; then nothing is approved.  `inclusions` is a folder with proofs that manifests
+    are in anchored batches.  BundleError when there is no bundle to judge.
     """
     path = Path(path)
     if not (path / MANIFEST_NAME).exists():
@@ -109,11 +112,14 @@ def verify_bundle(path: str | Path, chain: Chain | None) -> Verdict:
         return Verdict((Reason(Code.ALTERED, str(error)),))
     except BundleError as error:
         return Verdict((Reason(Code.ALTERED, f"{MANIFEST_NAME} was altered: {error}"),))
-    return judge(manifest, chain)
+    return judge(manifest, chain, inclusions)
 
 
-def judge(manifest: Manifest, chain: Chain | None) -> Verdict:
-    """Judge a manifest by its signature and what the federation on `chain` says of it; files are not looked at."""
+def judge(manifest: Manifest, chain: Chain | None, inclusions: Path | None = None) -> Verdict:
+    """Judge a manifest by its signature and what the federation on `chain` says of it; files are not looked at.
+
+    A manifest that stands on no record of its own is approved by an approved batch that `inclusions` shows it to be in.
+    """
     digest = manifest.digest
     if chain is None:
         reasons = [*_signature_reasons(manifest, None), Reason(Code.NOT_ANCHORED, "not anchored: no federation here")]
@@ -121,15 +127,44 @@ def judge(manifest: Manifest, chain: Chain | None) -> Verdict:
     snapshot = chain.snapshot()
     record = snapshot.state.record(digest)
     reasons = [*_withdrawal(record, digest, chain), *_signature_reasons(manifest, snapshot)]
-    if record.kind is not RecordKind.MANIFEST and record.status in (Status.NOT_ANCHORED, Status.APPROVED):
-        reasons.append(Reason(Code.NOT_ANCHORED, "not anchored: the federation has not approved this bundle"))
+    batch: BatchInclusion | None = None
+    if record.status is Status.NOT_ANCHORED:
+        batch, against = _in_batch(digest, inclusions, snapshot, chain)
+        reasons.extend(against)
+    elif record.kind is not RecordKind.MANIFEST and record.status is Status.APPROVED:
+        reasons.append(_NOT_APPROVED)
     elif record.status is Status.APPROVED:
         reasons.extend(_validity(record, snapshot))
-    facts = _facts(manifest, record, snapshot, chain)
+    facts = _facts(manifest, record, snapshot, chain, batch)
     return Verdict(tuple(reasons), digest.hex(), facts)
 
 
-def _withdrawal(record: Record, digest: bytes, chain: Chain) -> list[Reason]:
+_NOT_APPROVED = Reason(Code.NOT_ANCHORED, "not anchored: the federation has not approved this bundle")
+
+
+def _in_batch(
+    digest: bytes, inclusions: Path | None, snapshot: Snapshot, chain: Chain
+) -> tuple[BatchInclusion | None, list[Reason]]:
+    """The batch that a manifest without a record of its own is in, where that is shown, and what is against it."""
+    try:
+        found = None if inclusions is None else find_inclusion(inclusions, digest)
+    except InclusionError as error:
+        return None, [Reason(Code.NOT_ANCHORED, f"not anchored: {error}")]
+    if found is None:
+        return None, [_NOT_APPROVED]
+    name = f"{found.commitment.hex()[:16]}…"
+    if not found.holds:
+        sentence = f"not anchored: the proof that it is in batch {name} does not hold"
+        return None, [Reason(Code.NOT_ANCHORED, sentence)]
+    record = snapshot.state.record(found.commitment)
+    if withdrawn := _withdrawal(record, found.commitment, chain, f"its batch {name} was "):
+        return found, withdrawn
+    if record.kind is not RecordKind.BATCH or record.status is not Status.APPROVED:
+        return found, [Reason(Code.NOT_ANCHORED, f"not anchored: the federation has not approved its batch {name}")]
+    return found, _expiry(record, snapshot)
+
+
+def _withdrawal(record: Record, digest: bytes, chain: Chain, what: str = "") -> list[Reason]:
     if record.status not in (Status.REVOKED, Status.SUSPENDED):
         return []
     revoked = record.status is Status.REVOKED
@@ -140,8 +175,8 @@ def _withdrawal(record: Record, digest: bytes, chain: Chain) -> list[Reason]:
         by = "" if revoked else f" by member {last.fields['member']}"
         when = f"{by} in block {last.block} ({utc(last.time)})" + (f": {printable(why)}" if why else "")
     if revoked:
-        return [Reason(Code.REVOKED, f"revoked by the federation{when}")]
-    return [Reason(Code.SUSPENDED, f"suspended in an emergency{when}; only a quorum restores it")]
+        return [Reason(Code.REVOKED, f"{what}revoked by the federation{when}")]
+    return [Reason(Code.SUSPENDED, f"{what}suspended in an emergency{when}; only a quorum restores it")]
 
 
 def _signature_reasons(manifest: Manifest, snapshot: Snapshot | None) -> list[Reason]:
@@ -169,11 +204,15 @@ def _signature_reasons(manifest: Manifest, snapshot: Snapshot | None) -> list[Re
     return []
 
 
-def _validity(record: Record, snapshot: Snapshot) -> list[Reason]:
-    reasons: list[Reason] = []
+def _expiry(record: Record, snapshot: Snapshot) -> list[Reason]:
     # block time decides; where no block has come for a while, the clock can only make an approval end sooner
     if record.expires and max(snapshot.time, time.time()) >= record.expires:
-        reasons.append(Reason(Code.EXPIRED, f"the approval ended at {utc(record.expires)}"))
+        return [Reason(Code.EXPIRED, f"the approval ended at {utc(record.expires)}")]
+    return []
+
+
+def _validity(record: Record, snapshot: Snapshot) -> list[Reason]:
+    reasons = _expiry(record, snapshot)
     current, _ = snapshot.state.versions(record.model)
     if current != record.version:
         sentence = f"superseded: this is version {record.version} of its model, current is version {current}"
@@ -181,7 +220,11 @@ def _validity(record: Record, snapshot: Snapshot) -> list[Reason]:
     return reasons
 
 
-def _facts(manifest: Manifest, record: Record, snapshot: Snapshot, chain: Chain) -> dict[str, Any]:
+def _facts(
+    manifest: Manifest, record: Record, snapshot: Snapshot, chain: Chain, batch: BatchInclusion | None
+) -> dict[str, Any]:
+    if batch is not None:
+        record = snapshot.state.record(batch.commitment)
     facts: dict[str, Any] = {
         "status": record.status.name.lower().replace("_", "-"),
         "version": record.version,
@@ -196,7 +239,13 @@ def _facts(manifest: Manifest, record: Record, snapshot: Snapshot, chain: Chain)
     if manifest.signature is not None:
         facts["signer"] = manifest.signature.key
         facts["member"] = snapshot.state.holder(bytes.fromhex(manifest.signature.key))
-    if record.kind is RecordKind.MANIFEST and (events := chain.events("Anchored", manifest.digest)):
+    events: Sequence[Event] = ()
+    if batch is not None:
+        facts |= {"batch": batch.commitment.hex(), "place": batch.inclusion.index, "of": batch.inclusion.size}
+        events = chain.events("BatchAnchored", batch.commitment)
+    elif record.kind is RecordKind.MANIFEST:
+        events = chain.events("Anchored", manifest.digest)
+    if events:
         facts["anchored_block"] = events[-1].block
         facts["anchored_time"] = events[-1].time
     return facts

@@ -17,11 +17,12 @@ def sign(bundle: BundlePath, as_json: AsJson = False) -> None:
     Example:
       graphopt sign model.bundle
     """
+    from graphopt.cli.passphrase import prompted
     from graphopt.report import Entry, Facts, Report, show
     from graphopt_governance import actions
 
     with step(f"signing {bundle}"):
-        signed = actions.sign(bundle)
+        signed = actions.sign(bundle, passphrase=prompted())
     facts = (
         Entry("digest", "digest", signed.digest),
         Entry("key", "signed by the key", signed.key),

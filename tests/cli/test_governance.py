@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphopt_governance.action import Domain
+from graphopt_governance.home import Home
+from graphopt_governance.where import Where
 from tests.cli.command import DIGITS, graphopt, refused
 
 
@@ -99,8 +102,7 @@ def test_nothing_can_be_revoked_where_nothing_was_approved(bundle: Path) -> None
 
 def test_a_chain_that_cannot_be_asked_lets_nothing_run(bundle: Path, home: Path) -> None:
     graphopt("sign", bundle)
-    (home / "federation.json").write_text(f'{{"chain": 1, "contract": "0x{"11" * 20}", "block": 1}}')
-    (home / "federation.json").chmod(0o600)
+    Where(Domain(1, b"\x11" * 20), 1).reached_by(("http://127.0.0.1:1/secret",)).write(Home(home))
     for command in (("anchor", bundle), ("verify", bundle), ("revoke", bundle), ("run", bundle, *REQUEST)):
         sentence = refused(*command, "--chain", "http://127.0.0.1:1/secret")
         assert sentence == "the node at 127.0.0.1:1 does not answer; nothing is approved unasked"

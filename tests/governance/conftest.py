@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from graphopt.bundle import write_manifest
 from graphopt_governance.home import Home
 
-from .federation import Federation
+from .evm import EmbeddedEvm, Evm, anvils
+from .federation import Federation, Found
 
 FILES = {
     "model.onnx": b"\x08\x0a" + bytes(range(64)),
@@ -43,9 +46,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home.default()
 
 
+@pytest.fixture(scope="session")
+def borrowed_anvil() -> Generator[Callable[[], Evm]]:
+    """Lends chains of anvil's; one runs for the whole session, a second only where a test needs two at once."""
+    with anvils() as borrow:
+        yield borrow
+
+
+@pytest.fixture(params=["embedded", pytest.param("anvil", marks=pytest.mark.anvil)])
+def found(request: pytest.FixtureRequest) -> Generator[Found]:
+    """Founds federations, on the embedded chain and again on anvil; they end with the test."""
+    machine: Callable[[], Evm] = EmbeddedEvm
+    if request.param == "anvil":
+        machine = request.getfixturevalue("borrowed_anvil")
+    with ExitStack() as open_ones:
+
+        def founded(*args: Any, **options: Any) -> Federation:
+            evm = machine()
+            open_ones.callback(evm.close)
+            return Federation(*args, evm=evm, **options)
+
+        yield founded
+
+
 @pytest.fixture
-def fed() -> Generator[Federation]:
+def fed(found: Found) -> Federation:
     """Three members, quorum two, no delay."""
-    federation = Federation()
-    yield federation
-    federation.close()
+    return found()

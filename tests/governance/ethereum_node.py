@@ -6,9 +6,12 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any, cast
 
@@ -60,27 +63,33 @@ def fund(provider: BaseProvider, account: bytes) -> None:
 
 
 @contextmanager
-def anvil() -> Generator[HTTPProvider]:
-    """A running anvil whose blocks are final two blocks later; the test is skipped where there is none."""
+def anvil(*options: str) -> Generator[HTTPProvider]:
+    """A running anvil: a block each second, final two blocks later, unless `options` say otherwise.
+
+    The test is skipped where there is none.
+    """
     program = os.environ.get("ANVIL") or shutil.which("anvil")
     if program is None:
         pytest.skip("there is no anvil: npm i @foundry-rs/anvil, and put it on the PATH or its path into ANVIL")
-    command = [program, "--port", "0", "--slots-in-an-epoch", "1", "--block-time", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            assert process.stdout is not None
-            said: list[str] = []
-            for line in process.stdout:
-                said.append(line)
-                if found := re.search(r"Listening on ([\d.]+:\d+)", line):
-                    provider = HTTPProvider(f"http://{found[1]}")
-                    yield provider
+    # a file, not a pipe: anvil reports every request, and would wait for a reader
+    with tempfile.NamedTemporaryFile() as said:
+        command = [program, "--port", "0", *(options or ("--slots-in-an-epoch", "1", "--block-time", "1"))]
+        with subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as process:
+            try:
+                yield HTTPProvider(f"http://{_listening(process, Path(said.name))}")
+            finally:
+                process.kill()
 
-                    break
-            else:
-                raise AssertionError("anvil did not start: " + "".join(said))
-        finally:
-            process.kill()
+
+def _listening(process: subprocess.Popen[bytes], said: Path) -> str:
+    """Host and port, as soon as it says so."""
+    while True:
+        text = said.read_text(errors="replace")
+        if found := re.search(r"Listening on ([\d.]+:\d+)", text):
+            return found[1]
+        if process.poll() is not None:
+            raise AssertionError("anvil did not start: " + text)
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -1,22 +1,19 @@
-"""A federation for tests: the real contract on py-evm in memory, members with fixed keys, and a clock of its own."""
+"""A federation for tests: the real contract on a virtual machine, members with fixed keys, and a clock of its own."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from eth.db.atomic import AtomicDB
 from eth_hash.auto import keccak
 
-from graphopt_governance import embedded
 from graphopt_governance.action import ALL_RIGHTS, ZERO, Action, Domain, Kind, Right, model_id, word
 from graphopt_governance.contract import (
     Founder,
@@ -25,10 +22,10 @@ from graphopt_governance.contract import (
     decode_event,
     deployment,
     execution,
-    revert_reason,
 )
 from graphopt_governance.member_key import MemberKey, in_order
-from graphopt_governance.state_trie import Header, TrieStorage
+
+from .evm import EmbeddedEvm, Evm, Mined, TurnedDownError
 
 CHAIN_ID = 2**48 + 7
 START = 1_800_000_000
@@ -36,10 +33,6 @@ DAY = 86400
 
 OTHER_CODE = "GRAPHOPT_TEST_CONTRACT"
 """Names a file with the init code, in hexadecimal, of another contract to test instead (mutation_gate.py)."""
-
-
-class TurnedDownError(Exception):
-    """The contract turned an action down; the text is its reason."""
 
 
 def key(number: int) -> MemberKey:
@@ -67,24 +60,22 @@ class Federation:
         delay: int = 0,
         rights: Sequence[Right] | None = None,
         chain_id: int = CHAIN_ID,
+        evm: Evm | None = None,
     ) -> None:
         given = [ALL_RIGHTS] * size if rights is None else rights
         founders = [Founder(key(i + 1).account, right, digest(f"signing {i + 1}")) for i, right in enumerate(given)]
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
-        self.db.execute("CREATE TABLE nodes (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
-        self.now = START
+        self.evm = EmbeddedEvm() if evm is None else evm
         self.chain_id = chain_id
         code = deployment(founders, quorum, delay)
         other = os.environ.get(OTHER_CODE)
         if other is not None:
             standard = bytes.fromhex(artifact()["bytecode"][2:])
             code = bytes.fromhex(Path(other).read_text()) + code[len(standard) :]
-        outcome = self._done(embedded.deploy(self.db, chain_id, self.now, code))
-        self.contract = outcome.contract
         self.checks_code = other is None
+        self.contract = self._done(self.evm.begin(chain_id, code, START)).contract
 
     def close(self) -> None:
-        self.db.close()
+        self.evm.close()
 
     @property
     def domain(self) -> Domain:
@@ -92,11 +83,7 @@ class Federation:
 
     @property
     def state(self) -> State:
-        def nodes(key: bytes) -> bytes | None:
-            row = self.db.execute("SELECT value FROM nodes WHERE key = ?", (key,)).fetchone()
-            return row[0] if row else None
-
-        return State(TrieStorage(nodes, self.header.state_root, self.contract, check_code=self.checks_code))
+        return State(self.evm.storage(check_code=self.checks_code))
 
     def make(self, kind: Kind, **fields: Any) -> Action:
         """An action with the epoch, nonce and deadline that are right now, where they are not given."""
@@ -125,15 +112,8 @@ class Federation:
 
     def call(self, data: bytes) -> list[tuple[str, dict[str, Any]]]:
         """Send any call data; a call that is turned down leaves no trace."""
-        self.db.execute("BEGIN")
         self.now += 1
-        try:
-            outcome = self._done(embedded.execute(self.db, self.chain_id, self.now, self.contract, data))
-        except BaseException:
-            self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
-        decoded = (decode_event(topics, data) for topics, data in outcome.logs)
+        decoded = (decode_event(topics, data) for topics, data in self._done(self.evm.execute(data, self.now)).logs)
         return [event for event in decoded if event is not None]
 
     def anchor(self, text: str, *who: int, model: str = "m", version: int | None = None, **fields: Any) -> Any:
@@ -143,36 +123,25 @@ class Federation:
 
     def view(self, name: str, data: bytes) -> bytes:
         """What a view function returns."""
-        call = selector(name) + data
-        returned, output = embedded.view(self.db, self.chain_id, self.now + 1, self.contract, call)
-        if not returned:
-            raise TurnedDownError(revert_reason(output))
-        return output
+        return self.evm.view(selector(name) + data, self.now + 1)
 
     def send_to_a_forged_state(self, action: Action, who: Sequence[int], variable: str, at: bytes, value: int) -> None:
         """Execute on a state that no reasonable number of actions would lead to, and forget it again."""
-        base: Any = AtomicDB(embedded.Nodes(self.db))
-        chain = embedded.chain_class(self.chain_id)(base)
-        header = embedded.next_header(chain, self.now + 1)
         slot = int.from_bytes(keccak(word(artifact()["layout"][variable]) + at), "big")
-        call = execution(action, self.sign(action, *who))
-        state = chain.get_vm(header).state
-        state.set_storage(self.contract, slot, value)
-        computation = state.apply_transaction(embedded.relayed(chain, header, self.chain_id, self.contract, call))
-        if computation.is_error:
-            raise TurnedDownError(revert_reason(computation.output))
+        self.evm.execute_on_forged_state(slot, value, execution(action, self.sign(action, *who)), self.now + 1)
 
     def approved(self, text: str) -> bool:
         """The contract's own word on a digest."""
         return self.view("approved(bytes32)", digest(text)) != ZERO
 
-    def _done(self, outcome: embedded.Outcome) -> embedded.Outcome:
-        if outcome.error is not None:
-            raise TurnedDownError(revert_reason(outcome.error))
-        self.header = Header.decode(outcome.headers[-1][3])
-        self.now = self.header.time
-        self.gas = outcome.gas
-        return outcome
+    def _done(self, mined: Mined) -> Mined:
+        self.now = mined.time
+        self.gas = mined.gas
+        return mined
+
+
+Found = Callable[..., Federation]
+"""Founds a federation, with the options of `Federation`, that ends with the test."""
 
 
 def selector(signature: str) -> bytes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from graphopt_governance.action import Kind
 
-from .federation import Federation, admission, digest, number
+from .federation import Federation, Found, admission, digest, number
 
 QUORUMS = (1, 3, 5, 10, 32)
 
 
-def measure(quorum: int) -> dict[str, int]:
+def measure(quorum: int, found: Found = Federation) -> dict[str, int]:
     """Gas of each action in a federation of `quorum` members who all must sign, by what was done."""
-    fed = Federation(size=quorum, quorum=quorum)
+    fed = found(size=quorum, quorum=quorum)
     everybody = range(1, quorum + 1)
     gas: dict[str, int] = {}
 
@@ -43,7 +43,6 @@ def measure(quorum: int) -> dict[str, int]:
         note("admit a member")
         fed.do(Kind.REMOVE, *everybody, subject=number(quorum + 1))
         note("remove a member")
-    fed.close()
     return gas
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from graphopt_governance.action import Kind, word
 
-from .federation import DAY, START, Federation, TurnedDownError, digest
+from .evm import TurnedDownError
+from .federation import DAY, START, Federation, Found, digest
 
 
 def commitment(leaves: list[bytes]) -> bytes:
@@ -38,8 +39,8 @@ def in_batch(fed: Federation, leaf: bytes, root: bytes, index: int, size: int, p
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
-def test_each_leaf_of_an_approved_batch_is_approved_at_its_position_alone(size: int):
-    fed = Federation(size=1, quorum=1)
+def test_each_leaf_of_an_approved_batch_is_approved_at_its_position_alone(found: Found, size: int):
+    fed = found(size=1, quorum=1)
     leaves = [digest(f"leaf {i}") for i in range(size)]
     root = commitment(leaves)
     proofs = [proof(leaves, i) for i in range(size)]
@@ -54,7 +55,6 @@ def test_each_leaf_of_an_approved_batch_is_approved_at_its_position_alone(size: 
         assert not in_batch(fed, leaf, root, i, size, proofs[i][:-1]) or not proofs[i]
         for other in range(size):
             assert in_batch(fed, leaf, root, other, size, proofs[i]) == (other == i)
-    fed.close()
 
 
 def test_a_batch_is_no_manifest_and_its_inner_nodes_are_no_leaves(fed: Federation):

@@ -14,7 +14,8 @@ from eth_hash.auto import keccak
 from graphopt_governance.action import Kind, model_id
 from graphopt_governance.contract import artifact
 
-from .federation import CHAIN_ID, Federation, TurnedDownError, digest, refuses
+from .evm import TurnedDownError
+from .federation import CHAIN_ID, Federation, digest, refuses
 
 
 def test_the_shipped_code_is_what_the_source_compiles_to():

@@ -8,7 +8,7 @@ import pytest
 
 from graphopt_governance.action import ALL_RIGHTS, Kind, Right
 
-from .federation import DAY, Federation, admission, digest, key, number, refuses
+from .federation import DAY, Federation, Found, admission, digest, key, number, refuses
 
 
 def test_a_new_member_votes_and_a_removed_one_does_not(fed: Federation):
@@ -119,13 +119,13 @@ def test_a_quorum_can_always_be_reached(fed: Federation):
         ({"delay": 30 * DAY + 1}, "the delay is too long"),
     ],
 )
-def test_a_federation_that_could_not_act_is_not_founded(options: dict[str, Any], reason: str):
+def test_a_federation_that_could_not_act_is_not_founded(found: Found, options: dict[str, Any], reason: str):
     with refuses(reason):
-        Federation(**options)
+        found(**options)
 
 
-def test_a_full_federation_admits_nobody():
-    fed = Federation(size=32, quorum=1)
+def test_a_full_federation_admits_nobody(found: Found):
+    fed = found(size=32, quorum=1)
     action = admission(fed, 40)
     with refuses("the federation is full"):
         fed.send(action, fed.sign(action, 1))
@@ -133,11 +133,10 @@ def test_a_full_federation_admits_nobody():
     action = admission(fed, 40)
     fed.send(action, fed.sign(action, 1))
     assert fed.state.number("size") == 32
-    fed.close()
 
 
-def test_what_gives_power_waits_and_what_takes_it_does_not():
-    fed = Federation(delay=DAY)
+def test_what_gives_power_waits_and_what_takes_it_does_not(found: Found):
+    fed = found(delay=DAY)
     action = admission(fed, 4, deadline=fed.now + 10 * DAY)
     signatures = fed.sign(action, 1, 2)
     [(name, fields)] = fed.send(action, signatures)
@@ -153,11 +152,10 @@ def test_what_gives_power_waits_and_what_takes_it_does_not():
         fed.send(action)
     fed.do(Kind.REMOVE, 1, 2, subject=number(4))
     assert fed.state.number("size") == 3
-    fed.close()
 
 
-def test_what_waits_dies_when_the_federation_changes_or_its_deadline_passes():
-    fed = Federation(delay=DAY)
+def test_what_waits_dies_when_the_federation_changes_or_its_deadline_passes(found: Found):
+    fed = found(delay=DAY)
     late = admission(fed, 4, deadline=fed.now + DAY)
     fed.send(late, fed.sign(late, 1, 2))
     void = admission(fed, 5, deadline=fed.now + 10 * DAY)
@@ -168,20 +166,18 @@ def test_what_waits_dies_when_the_federation_changes_or_its_deadline_passes():
     fed.do(Kind.CANCEL, 1, 2)
     with refuses("signed under an earlier epoch"):
         fed.send(void)
-    fed.close()
 
 
-def test_nothing_waits_without_a_quorum():
-    fed = Federation(delay=DAY)
+def test_nothing_waits_without_a_quorum(found: Found):
+    fed = found(delay=DAY)
     action = admission(fed, 4)
     for who in ((), (1,)):
         with refuses("too few signatures"):
             fed.send(action, fed.sign(action, *who))
-    fed.close()
 
 
-def test_the_delay_has_a_limit_and_changes_with_delay():
-    fed = Federation(delay=DAY)
+def test_the_delay_has_a_limit_and_changes_with_delay(found: Found):
+    fed = found(delay=DAY)
     action = fed.make(Kind.DELAY, amount=0, deadline=fed.now + 2 * DAY)
     fed.send(action, fed.sign(action, 1, 2))
     assert fed.state.number("delay") == DAY
@@ -190,4 +186,3 @@ def test_the_delay_has_a_limit_and_changes_with_delay():
     assert fed.state.number("delay") == 0
     with refuses("the delay is too long"):
         fed.do(Kind.DELAY, 1, 2, amount=31 * DAY)
-    fed.close()

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from graphopt_governance.action import ALL_RIGHTS, Action, Kind, Right, model_id
 from graphopt_governance.contract import Status
 
-from .federation import DAY, Federation, TurnedDownError, digest, key, number
+from .evm import TurnedDownError
+from .federation import DAY, Federation, digest, key, number
 
 RUNS = int(os.environ.get("GRAPHOPT_MODEL_RUNS", "6"))
 STEPS = 30 if RUNS > 50 else 14

@@ -12,7 +12,8 @@ from graphopt_governance.action import ALL_RIGHTS, Kind, Right, model_id, word
 from graphopt_governance.contract import Status
 from graphopt_governance.member_key import in_order
 
-from .federation import CHAIN_ID, DAY, START, Federation, TurnedDownError, admission, digest, key, number, refuses
+from .evm import TurnedDownError
+from .federation import CHAIN_ID, DAY, START, Federation, Found, admission, digest, key, number, refuses
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -44,14 +45,15 @@ def test_a_signature_for_another_chain_or_contract_does_not_count(fed: Federatio
             fed.send(action, signatures)
 
 
-def test_a_federation_with_the_same_members_on_another_chain_takes_no_signature_of_this_one(fed: Federation):
+def test_a_federation_with_the_same_members_on_another_chain_takes_no_signature_of_this_one(
+    fed: Federation, found: Found
+):
     action = fed.make(Kind.ANCHOR, subject=digest("a"), name=model_id("m"), amount=1)
     signatures = fed.sign(action, 1, 2)
-    twin = Federation(chain_id=CHAIN_ID + 1)
+    twin = found(chain_id=CHAIN_ID + 1)
     assert twin.contract == fed.contract
     with pytest.raises(TurnedDownError, match=r"lacks the right|ascending"):
         twin.send(action, signatures)
-    twin.close()
     fed.send(action, signatures)
 
 
@@ -128,17 +130,16 @@ def test_a_stranger_is_refused(fed: Federation):
         (Kind.CANCEL, Right.APPROVE),
     ],
 )
-def test_each_kind_of_action_needs_its_right(kind: Kind, right: Right):
+def test_each_kind_of_action_needs_its_right(found: Found, kind: Kind, right: Right):
     voters = [Right.APPROVE, Right.APPROVE]
     fields: dict[str, Any] = {"subject": digest("a"), "name": model_id("m"), "amount": 1}
     for given, allowed in ((ALL_RIGHTS & ~right, False), (right, True)):
-        fed = Federation(rights=[given, *voters], quorum=1)
+        fed = found(rights=[given, *voters], quorum=1)
         if allowed:
             fed.do(kind, 1, **fields)
         else:
             with refuses("a signer lacks the right"):
                 fed.do(kind, 1, **fields)
-        fed.close()
 
 
 def test_an_approval_does_not_outlive_its_deadline(fed: Federation):

@@ -10,6 +10,7 @@ import pytest
 from onnx import helper
 
 from graphopt.check import run_call
+from graphopt.errors import ModelError
 from graphopt.ops.table import Call
 
 ort = pytest.importorskip("onnxruntime")
@@ -81,6 +82,13 @@ def test_linear_classifiers(post: str, classes: int) -> None:
     numbers: dict[str, Any] = {"coefficients": f32(classes * 4).tolist(), "intercepts": f32(classes).tolist()}
     labels: dict[str, Any] = {"classlabels_strings": [f"c{i}" for i in range(classes)]}
     compare("LinearClassifier", [f32(5, 4)], "ai.onnx.ml", 1, 2, post_transform=post, **numbers, **labels)
+
+
+def test_a_linear_classifier_says_how_many_features_it_takes() -> None:
+    numbers = {"coefficients": f32(12).tolist(), "intercepts": f32(3).tolist(), "classlabels_ints": [0, 1, 2]}
+    call = Call("LinearClassifier", "ai.onnx.ml", 1, numbers, (f32(3, 2),), 2)
+    with pytest.raises(ModelError, match="12 coefficients for 3 scores take 4 features; there are 2"):
+        run_call(call)
 
 
 def tree_attributes(kind: str, ids: int) -> dict[str, Any]:

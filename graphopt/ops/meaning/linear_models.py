@@ -39,8 +39,15 @@ def _linear_regressor(call: Call) -> tuple[np.ndarray]:
 def _linear_classifier(call: Call) -> tuple[np.ndarray, ...]:
     a, x = call.attributes, _rows(call.inputs[0])
     labels, post = _labels(a), str(a.get("post_transform", "NONE"))
-    weights = np.array(a["coefficients"], np.float64).reshape(-1, x.shape[1])
-    scores = x @ weights.T + np.array(a.get("intercepts") or [0.0], np.float64)
+    weights, intercepts = np.array(a["coefficients"], np.float64), np.array(a.get("intercepts") or (), np.float64)
+    features = x.shape[1]
+    count = len(intercepts) or max(weights.size // features, 1)
+    if weights.size != count * features:
+        raise ValueError(
+            f"{weights.size} coefficients for {count} scores take {weights.size / count:g} features;"
+            f" there are {features}"
+        )
+    scores = x @ weights.reshape(count, features).T + (intercepts if len(intercepts) else 0.0)
     if scores.shape[1] == 1 and len(labels) == 2:  # one score for two classes
         best = (scores[:, 0] > 0).astype(np.int64)
         scores = np.concatenate([1.0 - scores if post == "NONE" else -scores, scores], axis=1)

@@ -1,0 +1,94 @@
+"""The passphrase of a member's keys: from a file, the environment or the terminal, and never from an argument."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from graphopt.cli.failure import warn
+from graphopt.errors import GraphoptError
+
+if TYPE_CHECKING:
+    from graphopt_governance.key_files import Passphrase
+
+_UNPROTECTED = (
+    "the new key files have no passphrase and protect nothing: whoever reads them can sign; `graphopt fed passphrase`"
+    " sets one"
+)
+
+
+class PassphraseError(GraphoptError):
+    """No passphrase was typed, or twice and not the same."""
+
+
+def prompted() -> Passphrase:
+    """What asks for the passphrase of the keys when one is needed, once for all keys that one command opens or makes.
+
+    $GRAPHOPT_PASSPHRASE_FILE and $GRAPHOPT_PASSPHRASE come first.  Without them a person at a terminal is asked, twice
+    when keys are made, where nothing typed means keys that are not encrypted.  Without a terminal there is none.
+    """
+    return _Asked()
+
+
+class _Asked:
+    """Remembers the answer; shows nothing of it."""
+
+    def __init__(self) -> None:
+        self._known = False
+        self._answer: str | None = None
+        self._said = False
+
+    def __call__(self) -> str | None:
+        return self._once(again=False)
+
+    def for_new_key(self) -> str | None:
+        answer = self._once(again=True)
+        if not answer:
+            self._say_that_nothing_is_protected()
+        return answer
+
+    def _once(self, *, again: bool) -> str | None:
+        if not self._known:
+            self._answer = _answer(again=again)
+            self._known = True
+        return self._answer
+
+    def _say_that_nothing_is_protected(self) -> None:
+        if not self._said:
+            self._said = True
+            warn(_UNPROTECTED)
+
+
+def _answer(*, again: bool) -> str | None:
+    from graphopt_governance.key_files import passphrase_from_environment
+
+    given = passphrase_from_environment()
+    if given is not None or not _at_terminal():
+        return given
+    if not again:
+        return _typed("Passphrase of your keys: ")
+    first = _typed("Passphrase for your new keys (nothing: they are not encrypted): ")
+    if _typed("The same again: ") != first:
+        raise PassphraseError("the two passphrases differ; nothing was made")
+    return first
+
+
+def _typed(question: str) -> str:
+    import getpass
+
+    try:
+        return getpass.getpass(question)
+    except EOFError:
+        raise PassphraseError("no passphrase was typed") from None
+
+
+def _at_terminal() -> bool:
+    # getpass falls back to echoing what is typed where it finds no terminal
+    if not sys.stderr.isatty():
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
