@@ -18,7 +18,7 @@ from graphopt_governance.action import Action, Domain, Kind, Right
 from graphopt_governance.contract import Event, Member, State
 from graphopt_governance.errors import BallotError
 from graphopt_governance.member_key import MemberKey, in_order, recover
-from graphopt_governance.verify import printable, utc
+from graphopt_governance.wording import printable, utc
 
 FORMAT = "graphopt/ballot/v1"
 SINGLE = frozenset({Kind.PROPOSE, Kind.SUSPEND, Kind.REPORT})

@@ -1,7 +1,7 @@
 """A block's header as its hash covers it, put together from what a node says in JSON.
 
-A node that changes a single field gives another hash.  The fields are those of the Yellow Paper, 4.4.3, and of the forks
-since: EIP-1559 (London), 4895 (Shanghai), 4844 and 4788 (Cancun), 7685 (Prague; Osaka adds none).
+A node that changes a single field gives another hash.  The fields are those of the Yellow Paper, 4.4.3, and of the
+forks since: EIP-1559 (London), 4895 (Shanghai), 4844 and 4788 (Cancun), 7685 (Prague; Osaka adds none).
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class Receipt:
 class Snapshot:
     """The contract as one block left it.
 
-    `header` is the block's, RLP as its hash covers it; `nodes` the nodes of the state that were read under it so far, by
-    hash: together they prove all that was read.  `agreed` names the nodes that gave the header, none on a ledger of
+    `header` is the block's, RLP as its hash covers it; `nodes` the nodes of the state that were read under it so far,
+    by hash: together they prove all that was read.  `agreed` names the nodes that gave the header, none on a ledger of
     one's own; `final` is whether the block cannot be undone.
     """
 
@@ -37,6 +37,14 @@ class Snapshot:
     """What this rests on, in words."""
     agreed: tuple[str, ...] = ()
     final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A block that is known from elsewhere to be of the chain: its number and its hash (32 bytes)."""
+
+    number: int
+    digest: bytes
 
 
 class Chain(Protocol):

@@ -156,7 +156,7 @@ class State:
         return self._map("holders", signing)
 
     def expect(self, digest: bytes, signing: bytes) -> None:
-        """Say that a verdict will be asked for on a manifest's digest and its signer's key: fewer questions from afar."""
+        """Say that a manifest's digest and its signer's key will be judged: fewer questions to who is far away."""
         self._storage.expect([_slot(self._layout["records"], digest), _slot(self._layout["holders"], signing)])
         base = _slot(self._layout["members"], word(self.holder(signing)))
         model = _slot(self._layout["models"], self.record(digest).model + bytes(12))

@@ -1,67 +1,63 @@
-"""A federation on any Ethereum chain, behind a node's RPC: the same `Chain` as the embedded one, through web3.
+"""A federation on any Ethereum chain, behind its nodes' RPC: the same `Chain` as the embedded one.
 
-What is believed: the node's word for the state of its finalized block.  What is not: which chain it serves (its id is
-checked), which contract answers (its address is kept in `Home.federation`, its code is hashed at each read), and that
-what was sent was done (the receipt is read again once its block is final).  The `rpc` modules alone
-import web3, and only an RPC chain loads them: importing web3 takes longer than a whole verification on the embedded
-chain.
+Reading (`rpc_reading`) believes a header that enough nodes agree on, and nothing else that they say.  Sending
+(`rpc_sending`) goes through the first node, and believes what was done when it is final.  Only what sends imports web3,
+and only when it sends: importing that takes longer than a whole verification.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from web3.providers import BaseProvider
+from typing import TYPE_CHECKING
 
 from graphopt_governance.action import Domain
 from graphopt_governance.chain import Receipt, Snapshot
 from graphopt_governance.contract import Event, Founder, deployment
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
-from graphopt_governance.rpc_node import Node
+from graphopt_governance.rpc_agreement import Agreement
+from graphopt_governance.rpc_endpoint import Endpoint, Provider
 from graphopt_governance.rpc_reading import Reader
-from graphopt_governance.rpc_sending import PATIENCE_SECONDS, Payer, Sender
 from graphopt_governance.where import Where
+
+if TYPE_CHECKING:
+    from graphopt_governance.rpc_node import Node
+    from graphopt_governance.rpc_sending import Payer, Sender
 
 
 class RpcChain:
-    """A federation behind a node; `RpcChain.open` and `RpcChain.found` make one.
+    """The federation that `where` names, behind nodes; `RpcChain.found` makes a new one.
 
-    `patience`: how many seconds `submit` waits for what it sent to be final (on Ethereum that takes some 15 minutes).
+    `where.agree` of `providers` must give a header alike before it is believed; what is sent goes through the first.
+    `patience`: how many seconds `submit` waits for what it sent to be final, on Ethereum some 15 minutes; None is half
+    an hour.  Nothing is asked before something is read.
     """
 
     def __init__(
-        self,
-        provider: BaseProvider,
-        domain: Domain,
-        first_block: int,
-        payer: Payer,
-        patience: float = PATIENCE_SECONDS,
+        self, providers: Sequence[Provider], where: Where, payer: Payer, patience: float | None = None
     ) -> None:
-        self._node = Node(provider)
-        self._node.check_chain(domain.chain_id)
-        self._domain = domain
-        self._reader = Reader(self._node, domain, first_block)
-        self._sender = Sender(self._node, payer, patience)
+        self._domain = where.domain
+        self._provider, self._payer, self._patience = providers[0], payer, patience
+        endpoints = [Endpoint(provider) for provider in providers]
+        agreement = Agreement(endpoints, where.agree, where.domain.chain_id, where.checkpoint)
+        self._reader = Reader(endpoints, agreement, where.domain, where.first_block)
 
     @classmethod
-    def open(
-        cls, providers: Sequence[BaseProvider], where: Where, payer: Payer, patience: float = PATIENCE_SECONDS
-    ) -> RpcChain:
-        """The federation that `where` names, behind these nodes; ChainError when they serve another chain."""
-        return cls(providers[0], where.domain, where.first_block, payer, patience)
+    def open(cls, providers: Sequence[Provider], where: Where, payer: Payer, patience: float | None = None) -> RpcChain:
+        """The federation that `where` names, behind these nodes."""
+        return cls(providers, where, payer, patience)
 
     @classmethod
     def found(
         cls,
-        provider: BaseProvider,
+        provider: Provider,
         home: Home,
         founders: Sequence[Founder],
         payer: Payer,
         *,
         quorum: int = 1,
         delay: int = 0,
-        patience: float = PATIENCE_SECONDS,
+        patience: float | None = None,
     ) -> RpcChain:
         """Deploy a federation of `founders`, keep where it is in `home.federation`, and wait until it is final.
 
@@ -69,9 +65,8 @@ class RpcChain:
         """
         if home.federation.exists():
             raise ChainError(f"{home.federation} names a federation already")
-        node = Node(provider)
         what = "the new federation"
-        sender = Sender(node, payer, patience)
+        sender, node = _sending(provider, payer, patience)
         sent = sender.send(node.chain_id, None, deployment(founders, quorum, delay), what)
         # kept before it is final: that takes long, and who stops waiting must not pay for a second one
         receipt = sender.receipt(sent, what, final=False)
@@ -79,7 +74,7 @@ class RpcChain:
         where = Where(Domain(node.chain_id, contract), int(receipt["blockNumber"])).reached_by(home.endpoints)
         where.write(home)
         sender.receipt(sent, what)
-        return cls.open([provider], where, payer, patience)
+        return cls([provider], where, payer, patience)
 
     @property
     def domain(self) -> Domain:
@@ -92,11 +87,11 @@ class RpcChain:
         return self._reader.basis
 
     def snapshot(self) -> Snapshot:
-        """The contract as of the finalized block; ChainError when the code at its address is not the federation's."""
+        """The contract as of the newest final block that the nodes agree on; ChainError when they prove none."""
         return self._reader.snapshot()
 
     def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
-        """The contract's final events, oldest first; of one name and about one digest where given."""
+        """The final events by the word of one node, oldest first; of one name and about one digest where given."""
         return self._reader.events(name, subject)
 
     def submit(self, call: bytes, what: str) -> Receipt:
@@ -106,9 +101,18 @@ class RpcChain:
         in time: then it may still be done later.
         """
         self.snapshot()
-        sent = self._sender.send(self._domain.chain_id, self._domain.contract, call, what)
-        receipt = self._sender.receipt(sent, what)
+        sender, node = _sending(self._provider, self._payer, self._patience)
+        sent = sender.send(self._domain.chain_id, self._domain.contract, call, what)
+        receipt = sender.receipt(sent, what)
         number = int(receipt["blockNumber"])
-        with self._node.asked() as eth:
+        with node.asked() as eth:
             seconds = int(eth.get_block(number)["timestamp"])
         return Receipt(number, seconds, int(receipt["gasUsed"]))
+
+
+def _sending(provider: Provider, payer: Payer, patience: float | None) -> tuple[Sender, Node]:
+    from graphopt_governance.rpc_node import Node
+    from graphopt_governance.rpc_sending import PATIENCE_SECONDS, Sender
+
+    node = Node(provider)
+    return Sender(node, payer, PATIENCE_SECONDS if patience is None else patience), node

@@ -12,19 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from graphopt_governance.block_header import header_bytes
+from graphopt_governance.chain import Checkpoint
 from graphopt_governance.errors import ChainError, UnreachableError
 from graphopt_governance.rpc_endpoint import Endpoint, RefusedByNodeError
 from graphopt_governance.state_trie import Header
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A block that is known from elsewhere to be of the chain: its number and its hash (32 bytes)."""
-
-    number: int
-    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import base64
 import http.client
 import json
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 from urllib.parse import unquote, urlsplit
@@ -34,9 +35,18 @@ class Provider(Protocol):
 
 def provider_at(url: str) -> HttpProvider:
     """The node at `url`, which begins with http:// or https://; nothing is asked of it yet."""
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _is_node(url):
         raise ChainError("a chain is named by its node's URL, http://HOST:PORT or https://HOST/PATH")
     return HttpProvider(url)
+
+
+def _is_node(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # a port that is none, or half an IPv6 address
+        return False
 
 
 class RefusedByNodeError(ChainError):
@@ -103,7 +113,7 @@ class _Status(Exception):  # noqa: N818 - an answer, not an error of ours
 
 
 class HttpProvider:
-    """A node behind HTTP, over one connection that is kept; the environment's proxies are used.  Not for two threads."""
+    """A node behind HTTP, over one connection that is kept, through the environment's proxies."""
 
     def __init__(self, url: str) -> None:
         self.endpoint_uri = url
@@ -114,24 +124,27 @@ class HttpProvider:
             secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(secret).decode()}"
         self._connection: http.client.HTTPConnection | None = None
-        self._process = 0
+        self._process = os.getpid()
+        self._lock = threading.Lock()
 
     def make_request(self, method: Any, params: Any) -> Any:
         """The node's answer; OSError when it gives none, ValueError when that is no JSON."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        # a connection that another process of ours uses too would mix its answers with ours
-        kept = self._connection is not None and self._process == os.getpid()
-        try:
-            return self._exchange(body, fresh=not kept)
-        except (http.client.HTTPException, ConnectionError):
-            if not kept:
-                raise
-            # the node closed what was kept; reading may be asked twice
-            return self._exchange(body, fresh=True)
+        if self._process != os.getpid():
+            # forked: on one connection our answers and the other process's would mix, and who held the lock is gone
+            self._connection, self._process, self._lock = None, os.getpid(), threading.Lock()
+        with self._lock:
+            kept = self._connection is not None
+            try:
+                return self._exchange(body)
+            except (http.client.HTTPException, ConnectionError):
+                if not kept:
+                    raise
+                # the node closed what was kept; what only reads may be asked twice
+                return self._exchange(body)
 
-    def _exchange(self, body: bytes, *, fresh: bool) -> Any:
-        if fresh or self._connection is None:
-            self._connection, self._process = self._connect(), os.getpid()
+    def _exchange(self, body: bytes) -> Any:
+        self._connection = self._connection or self._connect()
         try:
             self._connection.request("POST", self._path, body, self._headers)
             response = self._connection.getresponse()

@@ -31,19 +31,16 @@ _MAX_NODE = 4096
 class Reader:
     """Reads the contract at `domain` through nodes of which enough agree, its events from `first_block` on."""
 
-    def __init__(
-        self, endpoints: Sequence[Endpoint], agreement: Agreement, domain: Domain, first_block: int
-    ) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], agreement: Agreement, domain: Domain, first_block: int) -> None:
         self._endpoints = tuple(endpoints)
         self._agreement = agreement
         self._domain = domain
         self._first_block = first_block
-        self._last: Snapshot | None = None
 
     @property
     def basis(self) -> str:
-        """What the newest reading rests on, in words."""
-        return (self._last or self.snapshot()).basis
+        """What a reading rests on now, in words."""
+        return self.snapshot().basis
 
     def snapshot(self) -> Snapshot:
         """The contract as of the newest final block that the nodes agree on; ChainError when they prove none."""
@@ -51,7 +48,7 @@ class Reader:
         header = agreed.told.header
         # who gave this header can prove what is under it; the others may be behind
         storage = ProvenStorage(agreed.by, self._domain.contract, header)
-        self._last = Snapshot(
+        return Snapshot(
             header.number,
             header.time,
             State(storage),
@@ -61,14 +58,13 @@ class Reader:
             tuple(endpoint.name for endpoint in agreed.by),
             agreed.told.final,
         )
-        return self._last
 
     def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
         """The contract's final events by the word of one node, oldest first; of one name and about one digest if given.
 
         They prove nothing: a node can leave out and invent.
         """
-        last = (self._last or self.snapshot()).block
+        last = self._agreement.header().told.header.number
         topics = [None if name is None else "0x" + event_topic(name).hex()]
         if subject is not None:
             topics.append("0x" + subject.hex())
@@ -153,7 +149,7 @@ def _basis(agreed: Agreed, asked: int) -> str:
     whom = f"the word of the node at {by}" if asked == 1 else f"{len(agreed.by)} of {asked} nodes that agree ({by})"
     text = f"{whom} for the header of {kind} block {told.header.number}; all else is proven under it"
     if not told.final:
-        text += "; it knows no finalized one, so a reorganisation can undo this"
+        text += "; no finalized one is known, so a reorganisation can undo this"
     return text
 
 
