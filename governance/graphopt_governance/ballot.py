@@ -16,6 +16,7 @@ from typing import Any, NoReturn, cast
 from graphopt import strict_json
 from graphopt_governance.action import Action, Domain, Kind, Right
 from graphopt_governance.contract import Event, Member, State
+from graphopt_governance.documents import write_document
 from graphopt_governance.errors import BallotError
 from graphopt_governance.member_key import MemberKey, in_order, recover
 from graphopt_governance.wording import printable, utc
@@ -24,6 +25,7 @@ FORMAT = "graphopt/ballot/v1"
 SINGLE = frozenset({Kind.PROPOSE, Kind.SUSPEND, Kind.REPORT})
 """What one member does alone; all else needs a quorum."""
 
+MAX_SIGNATURES = 32
 _MAX_BYTES = 1 << 20
 _RIGHTS: Mapping[Kind, Right] = {
     Kind.PROPOSE: Right.PROPOSE,
@@ -60,9 +62,27 @@ class Ballot:
             raise BallotError(f"0x{key.account.hex()} has signed this already")
         return replace(self, signatures=(*self.signatures, key.sign(self.action.identity(self.domain))))
 
-    def for_relay(self) -> list[bytes]:
-        """The signatures as the contract wants them: one an account, accounts ascending."""
-        return in_order(list(self.signers().items()))
+    def counting(self, state: State) -> dict[bytes, bytes]:
+        """The signatures that count now, by account: those of members with the right to what the action does."""
+        right = right_for(self.action.kind)
+        return {account: s for account, s in self.signers().items() if (state.standing(account)[1] or Right(0)) & right}
+
+    def merged(self, other: Ballot) -> Ballot:
+        """The ballot with what `other` has gathered; BallotError when that is for anything but this very action."""
+        if (other.domain, other.action) != (self.domain, self.action):
+            raise BallotError("these ballots are for different actions; their signatures do not add up")
+        there = self.signers()
+        more = [signature for account, signature in other.signers().items() if account not in there]
+        if len(self.signatures) + len(more) > MAX_SIGNATURES:
+            raise BallotError(f"together these ballots have more than {MAX_SIGNATURES} signatures")
+        return replace(self, signatures=(*self.signatures, *more))
+
+    def for_relay(self, state: State) -> list[bytes]:
+        """The signatures that count, as the contract wants them: one an account, accounts ascending.
+
+        The contract turns down a call with even one that does not: a stranger's must not keep the members' from it.
+        """
+        return in_order(list(self.counting(state).items()))
 
     def describe(self) -> list[str]:
         """What is about to be signed, decoded: one line for each thing that it says."""
@@ -90,8 +110,8 @@ class Ballot:
         }
 
     def save(self, path: Path) -> None:
-        """Write the ballot's file."""
-        path.write_bytes(strict_json.encode(self.to_json(), "the ballot"))
+        """Write the ballot's file, beside and renamed."""
+        write_document(path, self.to_json(), "the ballot")
 
     @classmethod
     def load(cls, path: Path) -> Ballot:
@@ -118,8 +138,8 @@ class Ballot:
         values |= {name: _number(fields[name]) for name in _NUMBERS}
         action = Action(Kind[cast(str, fields["kind"])], **values)
         listed = outer["signatures"]
-        if not isinstance(listed, list) or len(cast("list[object]", listed)) > 32:
-            _refuse("its signatures are not a list of at most 32")
+        if not isinstance(listed, list) or len(cast("list[object]", listed)) > MAX_SIGNATURES:
+            _refuse(f"its signatures are not a list of at most {MAX_SIGNATURES}")
         signatures = tuple(_bytes(item, 65) for item in cast("list[object]", listed))
         ballot = cls(Domain(_number(outer["chain"]), _bytes(outer["contract"], 20)), action, signatures)
         ballot.signers()

@@ -7,6 +7,8 @@ hexadecimal of a stated size.  So one meaning has one spelling, and what is sign
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -29,6 +31,22 @@ def read_document(path: Path, what: str) -> object:
     if len(data) > MAX_BYTES:
         raise DocumentError(f"{what} {path} has more than {MAX_BYTES} bytes")
     return strict_json.decode(data, f"{what} {path}")
+
+
+def write_document(path: Path, document: object, what: str) -> None:
+    """Put the canonical JSON of `document` at `path`, beside and renamed: a reader sees the old one or this."""
+    content = strict_json.encode(document, what)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 class Fields:

@@ -36,3 +36,11 @@ class ActionError(GraphoptError):
         super().__init__(f"the federation turned this down: {what}: {reason}")
         self.what = what
         self.reason = reason
+
+
+class SealingError(GraphoptError):
+    """A bundle cannot be sealed for those it is meant for, or a sealed file cannot be opened here."""
+
+
+class StoreError(GraphoptError):
+    """A store cannot be read or written, or does not hold what it should."""

@@ -105,7 +105,7 @@ def relay(ballot: Ballot, chain: Chain) -> Receipt:
         raise BallotError("this ballot is for another federation, or for another chain")
     state = chain.snapshot().state
     what = ballot.describe()[0]
-    signatures = ballot.for_relay()
+    signatures = ballot.for_relay(state)
     if state.waiting(ballot.action.identity(ballot.domain)):
         # approved before; now it only has to be ready
         return chain.submit(execution(ballot.action), what)

@@ -8,8 +8,6 @@ that is worth, the chain says.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, NoReturn, cast
 from graphopt import strict_json
 from graphopt.errors import BundleError
 from graphopt_governance.batch import MAX_PROOF, Batch, Inclusion
+from graphopt_governance.documents import write_document
 from graphopt_governance.errors import InclusionError
 
 FORMAT = "graphopt/inclusion/v1"
@@ -53,17 +52,7 @@ class BatchInclusion:
         """Write it to `folder` under its digest's name, beside and renamed; the file's path."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = inclusion_file(folder, self.digest)
-        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(strict_json.encode(self.to_json(), "the inclusion"))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_document(path, self.to_json(), "the inclusion")
         return path
 
     @classmethod

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from graphopt.bundle.manifest import save_manifest, write_manifest
-from graphopt.bundle.statement import MANIFEST_NAME, Manifest
-from graphopt.errors import BundleError
+from graphopt.bundle.place import taking_place
+from graphopt.bundle.statement import Manifest
 
 MODEL, PROGRAM, WEIGHTS = "model.onnx", "program", "weights"
 
@@ -40,33 +38,13 @@ class Artifact:
 
         It is written beside and renamed.  BundleError when `path` exists and is no bundle, or its folder is missing.
         """
-        path = Path(path)
-        check_place(path)
-        made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
-        try:
-            made.chmod(0o755)
+        with taking_place(path) as made:
             for name in sorted(self.files):
                 _write(made / name, self.files[name])
             if self.manifest is None:
-                manifest = write_manifest(made, self.build)
-            else:
-                manifest = self.manifest
-                save_manifest(made, manifest)
-            _replace(made, path)
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
-        return manifest
-
-
-def check_place(path: Path) -> None:
-    """Return when a bundle can be put at `path`; BundleError when what is there is no bundle, or has no folder."""
-    if not path.absolute().parent.is_dir():
-        raise BundleError(f"cannot write {path}: there is no folder {path.absolute().parent}")
-    if path.is_symlink() or (path.exists() and not (path / MANIFEST_NAME).is_file()):
-        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-            return
-        raise BundleError(f"cannot write {path}: it exists and is no bundle; remove it or choose another name")
+                return write_manifest(made, self.build)
+            save_manifest(made, self.manifest)
+            return self.manifest
 
 
 def _write(path: Path, content: Content) -> None:
@@ -81,18 +59,3 @@ def _write(path: Path, content: Content) -> None:
                 file.write(piece)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _replace(made: Path, path: Path) -> None:
-    if not path.exists():
-        made.rename(path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
-    old.rmdir()
-    path.rename(old)
-    try:
-        made.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

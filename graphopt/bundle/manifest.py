@@ -90,10 +90,10 @@ def read_manifest(folder: str | Path) -> Manifest:
 def check_files(folder: str | Path, manifest: Manifest) -> None:
     """Return if the files under `folder` are exactly those of `manifest`; AlteredError names the first that differs."""
     folder = Path(folder)
-    _check_set(folder, manifest)
+    check_set(folder, manifest)
     for record in manifest.files:
-        with _open_recorded(folder, record) as file:
-            _compare(record, *_digest(file, record.size + 1))
+        with open_recorded(folder, record) as file:
+            check_content(record, *_digest(file, record.size + 1))
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,14 @@ def open_verified(path: str | Path, manifest: Manifest | None = None) -> Verifie
     """
     source = Path(path)
     manifest = read_manifest(source) if manifest is None else manifest
-    _check_set(source, manifest)
+    check_set(source, manifest)
     bundle = VerifiedBundle(Path(tempfile.mkdtemp(prefix="graphopt-")), manifest)
     try:
         for record in manifest.files:
             target = bundle.folder / record.name
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _open_recorded(source, record) as file, target.open("xb") as copy:
-                _compare(record, *_digest(file, record.size + 1, copy))
+            with open_recorded(source, record) as file, target.open("xb") as copy:
+                check_content(record, *_digest(file, record.size + 1, copy))
         (bundle.folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     except BaseException:
         bundle.close()
@@ -142,7 +142,8 @@ def open_verified(path: str | Path, manifest: Manifest | None = None) -> Verifie
     return bundle
 
 
-def _compare(record: FileRecord, digest: str, size: int) -> None:
+def check_content(record: FileRecord, digest: str, size: int) -> None:
+    """Return if a file with this SHA-256 and size is the one on record; AlteredError when it is not."""
     if size != record.size:
         longer = "longer" if size > record.size else "shorter"
         raise AlteredError(record.name, f"was altered: it is {longer} than the {record.size} bytes in the manifest")
@@ -150,7 +151,8 @@ def _compare(record: FileRecord, digest: str, size: int) -> None:
         raise AlteredError(record.name, f"was altered: its SHA-256 is {digest}, the manifest says {record.sha256}")
 
 
-def _check_set(folder: Path, manifest: Manifest) -> None:
+def check_set(folder: Path, manifest: Manifest) -> None:
+    """Return if `folder` holds exactly the files that `manifest` names; AlteredError names one that differs."""
     found = _names(folder)
     recorded = {record.name for record in manifest.files} | {MANIFEST_NAME}
     if missing := sorted(recorded - found):
@@ -207,7 +209,8 @@ def _open(folder: Path, name: str) -> Generator[io.FileIO]:
 
 
 @contextmanager
-def _open_recorded(folder: Path, record: FileRecord) -> Generator[io.FileIO]:
+def open_recorded(folder: Path, record: FileRecord) -> Generator[io.FileIO]:
+    """Open a file of a bundle as a plain file, following no link; AlteredError when that cannot be done."""
     try:
         with _open(folder, record.name) as file:
             yield file

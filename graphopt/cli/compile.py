@@ -39,7 +39,7 @@ def compile_model(
       graphopt compile model.onnx -o model.bundle --target x86-64-v3 --level exact
     """
     from graphopt.bundle import read_manifest
-    from graphopt.bundle.artifact import check_place
+    from graphopt.bundle.place import check_place
     from graphopt.compiler import compile as compile_onnx
     from graphopt.report import show
     from graphopt.report.compilation import describe_compilation

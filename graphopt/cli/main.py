@@ -16,9 +16,11 @@ from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
 from graphopt.cli.inspect import inspect_path
+from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
 from graphopt.cli.revoke import revoke
 from graphopt.cli.run import run
+from graphopt.cli.seal import seal
 from graphopt.cli.sign import sign
 from graphopt.cli.verify import verify
 from graphopt.version import __version__
@@ -69,6 +71,8 @@ COMMANDS = {
     "anchor": anchor,
     "verify": verify,
     "revoke": revoke,
+    "seal": seal,
+    "open": open_sealed,
 }
 """By name, in the order in which `--help` lists them."""
 

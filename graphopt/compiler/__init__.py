@@ -1,4 +1,4 @@
-"""The public functions that join the rooms: `optimize`, `compile` and `load`.
+"""The public functions that join the rooms: `optimize`, `compile`, `rebuild` and `load`.
 
 Each is imported when it is first asked for: who only loads a bundle never imports the compiler.
 """
@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from graphopt.compiler.compile_model import compile_model as compile
     from graphopt.compiler.optimize_model import optimize_graph, prepare_for_lowering
     from graphopt.compiler.optimize_model import optimize_model as optimize
+    from graphopt.compiler.rebuild import rebuild
 
-__all__ = ["compile", "load", "optimize", "optimize_graph", "prepare_for_lowering"]
+__all__ = ["compile", "load", "optimize", "optimize_graph", "prepare_for_lowering", "rebuild"]
 
 _HOMES = {
     "compile": ("graphopt.compiler.compile_model", "compile_model"),
     "optimize": ("graphopt.compiler.optimize_model", "optimize_model"),
     "optimize_graph": ("graphopt.compiler.optimize_model", "optimize_graph"),
     "prepare_for_lowering": ("graphopt.compiler.optimize_model", "prepare_for_lowering"),
+    "rebuild": ("graphopt.compiler.rebuild", "rebuild"),
     "load": ("graphopt.bundle.open", "open_bundle"),
 }
 

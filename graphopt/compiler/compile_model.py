@@ -20,7 +20,7 @@ from graphopt.compiler.native import NativeCode, build_native
 from graphopt.compiler.optimize_model import optimize_graph, prepare_for_lowering
 from graphopt.compiler.report import CompileReport, Evidence, StepCounts
 from graphopt.errors import CompileError
-from graphopt.frontend import read_onnx, write_onnx
+from graphopt.frontend import external_files, read_onnx, write_onnx
 from graphopt.infer import infer_types
 from graphopt.ir.graph import Graph
 from graphopt.lower import WeightStore, lower
@@ -95,7 +95,7 @@ def compile_model(
         "options": {"level": level, "skip": sorted(skip), "check": check},
         "targets": sorted(image.targets),
         "rewrites": [{"name": name, "count": count} for name, count in applied],
-        "tools": _tools(native),
+        "tools": tool_versions() | _linked(native),
         "program": {name: asdict(count) for name, count in sorted(counts.items())},
         "evidence": asdict(evidence) | {"worst_difference": _exact(evidence.worst_difference)},
     }
@@ -120,14 +120,21 @@ def compile_model(
 
 
 def source_digest(model: str | Path | ModelProto) -> dict[str, Any]:
-    """SHA-256 of the source model: of the file's bytes, or of the ModelProto serialised deterministically."""
-    if isinstance(model, (str, Path)):
-        digest = hashlib.sha256()
-        with Path(model).open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-        return {"sha256": digest.hexdigest()}
-    return {"sha256": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()}
+    """What says which model it is: `sha256` of the file's bytes, or of the ModelProto serialised deterministically.
+
+    Where tensors lie in files beside the model, `external` has the name and the SHA-256 of each, in order.
+    """
+    if not isinstance(model, (str, Path)):
+        return {"sha256": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()}
+    source: dict[str, Any] = {"sha256": _sha256(Path(model))}
+    if outside := external_files(Path(model)):
+        source["external"] = [{"name": name, "sha256": _sha256(path)} for name, path in outside.items()]
+    return source
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lower(graph: Graph, targets: Sequence[str]) -> tuple[Image, WeightStore]:
@@ -157,16 +164,21 @@ class _Clock:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
 
 
-def _tools(native: dict[str, NativeCode]) -> dict[str, str]:
+def tool_versions() -> dict[str, str]:
+    """The versions of what makes a bundle, here: packages whose version can change what comes out."""
     found = {"graphopt": __version__}
     for name in TOOLS:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    if any(code.content is not None for code in native.values()):
-        found["linked"] = "yes" if all(code.linked for code in native.values()) else "no"
     return found
+
+
+def _linked(native: dict[str, NativeCode]) -> dict[str, str]:
+    if not any(code.content is not None for code in native.values()):
+        return {}
+    return {"linked": "yes" if all(code.linked for code in native.values()) else "no"}
 
 
 def _exact(value: float | None) -> str | None:

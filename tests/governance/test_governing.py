@@ -229,3 +229,22 @@ def test_a_file_that_is_no_ballot_is_one_sentence(tmp_path_factory: pytest.TempP
     file.write_bytes(content)
     with pytest.raises((BallotError, BundleError)):
         Ballot.load(file)
+
+
+def test_ballots_that_went_to_two_members_at_once_are_merged(homes: list[Home], chain: Chain):
+    ballot = draft(chain, Kind.REVOKE, subject=digest("a"))
+    east, west = (sign_ballot(ballot, chain, home) for home in homes[1:3])
+    with pytest.raises(BallotError, match="lacks 1 of 2"):
+        relay(east.merged(east), chain)
+    relay(east.merged(west), chain)
+    with pytest.raises(BallotError, match="different actions"):
+        east.merged(draft(chain, Kind.REVOKE, subject=digest("b")))
+
+
+def test_a_strangers_signature_neither_counts_nor_stands_in_the_way(homes: list[Home], chain: Chain):
+    ballot = draft(chain, Kind.REVOKE, subject=digest("a"))
+    stranger = replace(ballot, signatures=(key(9).sign(ballot.action.identity(ballot.domain)),))
+    one = stranger.merged(sign_ballot(ballot, chain, homes[0]))
+    with pytest.raises(BallotError, match="lacks 1 of 2"):
+        relay(one, chain)
+    relay(one.merged(sign_ballot(ballot, chain, homes[1])), chain)
