@@ -7,7 +7,6 @@ from typing import Any
 
 import rlp
 from eth_hash.auto import keccak
-from rlp.sedes import big_endian_int
 from trie.hexary import HexaryTrie
 
 _NAMES = {
@@ -57,8 +56,8 @@ def proof_json(nodes: Mapping[bytes, bytes], state_root: bytes, address: bytes, 
     for key in keys:
         place = keccak(int(key, 16).to_bytes(32, "big"))
         value = storage[place]
-        number = rlp.decode(value, big_endian_int) if value else 0
-        proofs.append({"key": key, "value": hex(number), "proof": _nodes(storage, place)})
+        word: Any = rlp.decode(value) if value else b""
+        proofs.append({"key": key, "value": hex(int.from_bytes(word, "big")), "proof": _nodes(storage, place)})
     return {"address": "0x" + address.hex(), "accountProof": _nodes(state, keccak(address)), "storageProof": proofs}
 
 
