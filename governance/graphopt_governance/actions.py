@@ -116,6 +116,7 @@ def anchor(
     home = home or Home.default()
     manifest = read_manifest(bundle)
     chain = open_chain(home, passphrase) or _found(home, passphrase)
+    chain.settle()
     verdict = verify_bundle(bundle, chain)
     for reason in verdict.reasons:
         if reason.code not in (Code.NOT_ANCHORED, Code.EXPIRED, Code.SUPERSEDED):
@@ -170,6 +171,7 @@ def revoke(
     chain = open_chain(home, passphrase)
     if chain is None:
         raise RefusedError("there is nothing to revoke: no federation here has approved anything")
+    chain.settle()
     action = Action(
         Kind.SUSPEND if emergency else Kind.REVOKE,
         subject=digest,
@@ -213,7 +215,7 @@ def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_env
         from graphopt_governance.rpc import RpcChain
         from graphopt_governance.rpc_endpoint import provider_at
 
-        return RpcChain.open([provider_at(url) for url in where.endpoints], where, _payer(home, passphrase))
+        return RpcChain.open([provider_at(url) for url in where.endpoints], where, home, _payer(home, passphrase))
     if where.ledger is None:
         raise ChainError("nothing says how the federation is reached: by a ledger's file, or by nodes")
     chain = _ledger(where.ledger)

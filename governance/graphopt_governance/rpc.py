@@ -7,8 +7,9 @@ and only when it sends: importing that takes longer than a whole verification.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from graphopt_governance.action import Domain
 from graphopt_governance.chain import Receipt, Snapshot
@@ -21,31 +22,44 @@ from graphopt_governance.rpc_reading import Reader
 from graphopt_governance.where import Where
 
 if TYPE_CHECKING:
-    from graphopt_governance.rpc_node import Node
     from graphopt_governance.rpc_sending import Payer, Sender
+
+PATIENCE_SECONDS = 1800.0
 
 
 class RpcChain:
     """The federation that `where` names, behind nodes; `RpcChain.found` makes a new one.
 
     `where.agree` of `providers` must give a header alike before it is believed; what is sent goes through the first.
-    `patience`: how many seconds `submit` waits for what it sent to be final, on Ethereum some 15 minutes; None is half
-    an hour.  Nothing is asked before something is read.
+    `patience`: how many seconds `submit` waits for what it sent to be final, on Ethereum some 15 minutes.  Nothing
+    is asked before something is read.
     """
 
     def __init__(
-        self, providers: Sequence[Provider], where: Where, payer: Payer, patience: float | None = None
+        self,
+        providers: Sequence[Provider],
+        where: Where,
+        home: Home,
+        payer: Payer,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._domain = where.domain
-        self._provider, self._payer, self._patience = providers[0], payer, patience
+        self._provider, self._home, self._payer, self._patience = providers[0], home, payer, patience
         endpoints = [Endpoint(provider) for provider in providers]
         agreement = Agreement(endpoints, where.agree, where.domain.chain_id, where.checkpoint)
         self._reader = Reader(endpoints, agreement, where.domain, where.first_block)
 
     @classmethod
-    def open(cls, providers: Sequence[Provider], where: Where, payer: Payer, patience: float | None = None) -> RpcChain:
-        """The federation that `where` names, behind these nodes."""
-        return cls(providers, where, payer, patience)
+    def open(
+        cls,
+        providers: Sequence[Provider],
+        where: Where,
+        home: Home,
+        payer: Payer,
+        patience: float = PATIENCE_SECONDS,
+    ) -> RpcChain:
+        """The federation that `where` names, behind these nodes; what is sent is kept in the outbox of `home`."""
+        return cls(providers, where, home, payer, patience)
 
     @classmethod
     def found(
@@ -57,7 +71,7 @@ class RpcChain:
         *,
         quorum: int = 1,
         delay: int = 0,
-        patience: float | None = None,
+        patience: float = PATIENCE_SECONDS,
     ) -> RpcChain:
         """Deploy a federation of `founders`, keep where it is in `home.federation`, and wait until it is final.
 
@@ -65,16 +79,20 @@ class RpcChain:
         """
         if home.federation.exists():
             raise ChainError(f"{home.federation} names a federation already")
-        what = "the new federation"
-        sender, node = _sending(provider, payer, patience)
-        sent = sender.send(node.chain_id, None, deployment(founders, quorum, delay), what)
-        # kept before it is final: that takes long, and who stops waiting must not pay for a second one
-        receipt = sender.receipt(sent, what, final=False)
-        contract = bytes.fromhex(str(receipt["contractAddress"])[2:])
-        where = Where(Domain(node.chain_id, contract), int(receipt["blockNumber"])).reached_by(home.endpoints)
-        where.write(home)
-        sender.receipt(sent, what)
-        return cls([provider], where, payer, patience)
+        sender = _sender(provider, home, payer, patience)
+        chain_id = sender.node.chain_id
+        places: list[Where] = []
+
+        def keep(receipt: Mapping[str, Any]) -> None:
+            # before it is final: that takes long, and who stops waiting must not pay for a second one
+            contract = bytes.fromhex(str(receipt["contractAddress"])[2:])
+            where = Where(Domain(chain_id, contract), int(receipt["blockNumber"])).reached_by(home.endpoints)
+            if int(receipt["status"]) == 1 and where not in places[-1:]:
+                where.write(home, instead=bool(places))
+                places.append(where)
+
+        sender.send(None, deployment(founders, quorum, delay), "the new federation", keep)
+        return cls.open([provider], places[-1], home, payer, patience)
 
     @property
     def domain(self) -> Domain:
@@ -94,25 +112,37 @@ class RpcChain:
         """The final events by the word of one node, oldest first; of one name and about one digest where given."""
         return self._reader.events(name, subject)
 
+    def settle(self) -> None:
+        """Return when what an earlier process sent from this home, and did not see final, is final."""
+        _sender(self._provider, self._home, self._payer, self._patience).settle()
+
     def submit(self, call: bytes, what: str) -> Receipt:
         """Simulate a call to the contract, send it, and return once its block is final.
 
         ActionError, about `what`, when the contract turns it down; ChainError when the node does, or it is not final
-        in time: then it may still be done later.
+        in time: then the same call, repeated by whatever process, goes on waiting, and is done and paid once.
         """
         self.snapshot()
-        sender, node = _sending(self._provider, self._payer, self._patience)
-        sent = sender.send(self._domain.chain_id, self._domain.contract, call, what)
-        receipt = sender.receipt(sent, what)
+        sender = _sender(self._provider, self._home, self._payer, self._patience)
+        receipt = sender.send(self._domain.contract, call, what)
         number = int(receipt["blockNumber"])
-        with node.asked() as eth:
+        with sender.node.asked() as eth:
             seconds = int(eth.get_block(number)["timestamp"])
+        self._await(number, what)
         return Receipt(number, seconds, int(receipt["gasUsed"]))
 
+    def _await(self, number: int, what: str) -> None:
+        """Return when enough nodes hold the block to be final too: who reads next then finds what was done."""
+        end = time.monotonic() + self._patience
+        while self._reader.snapshot().block < number:
+            if time.monotonic() > end:
+                raise ChainError(f"{what} is done in block {number}, which too few of the nodes hold to be final yet")
+            time.sleep(0.5)
 
-def _sending(provider: Provider, payer: Payer, patience: float | None) -> tuple[Sender, Node]:
+
+def _sender(provider: Provider, home: Home, payer: Payer, patience: float) -> Sender:
+    from graphopt_governance.outbox import Outbox
     from graphopt_governance.rpc_node import Node
-    from graphopt_governance.rpc_sending import PATIENCE_SECONDS, Sender
+    from graphopt_governance.rpc_sending import Sender
 
-    node = Node(provider)
-    return Sender(node, payer, PATIENCE_SECONDS if patience is None else patience), node
+    return Sender(Node(provider), Outbox(home.folder), payer, patience)
