@@ -209,7 +209,7 @@ def open_chain(home: Home, passphrase: Passphrase = passphrase_from_environment)
 
     where = read_where(home)
     if where is None and home.endpoints:
-        from graphopt_governance.rpc_node import provider_at
+        from graphopt_governance.rpc_endpoint import provider_at
 
         for url in home.endpoints:
             # a wrong URL is told now; a node is asked only when it is known which federation to ask about
@@ -224,7 +224,7 @@ def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_env
     """The chain of the federation that `where` names, reached as it says; ChainError when another one is there."""
     if where.endpoints:
         from graphopt_governance.rpc import RpcChain
-        from graphopt_governance.rpc_node import provider_at
+        from graphopt_governance.rpc_endpoint import provider_at
 
         return RpcChain.open([provider_at(url) for url in where.endpoints], where, home, payer(home, passphrase))
     if where.ledger is None:
@@ -269,7 +269,7 @@ def _found(home: Home, passphrase: Passphrase) -> Chain:
     if not home.endpoints:
         return Ledger.create(home.ledger, founders)
     from graphopt_governance.rpc import RpcChain
-    from graphopt_governance.rpc_node import provider_at
+    from graphopt_governance.rpc_endpoint import provider_at
 
     return RpcChain.found(provider_at(home.endpoints[0]), home, founders, payer(home, passphrase))
 

@@ -37,7 +37,7 @@ from graphopt_governance.contract import (
 )
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.key_files import make_private_folder
-from graphopt_governance.state_trie import Header, TrieStorage
+from graphopt_governance.state_trie import Header, Recorded, TrieStorage
 
 if TYPE_CHECKING:
     from graphopt_governance.embedded import Outcome
@@ -152,8 +152,9 @@ class Ledger:
         header = Header.decode(row[2]) if row is not None else None
         if row is None or header is None or (header.number, header.digest) != row[:2]:
             raise ChainError(f"the ledger at {self.path} was altered: its newest block does not have its hash")
-        state = State(TrieStorage(self._node, header.state_root, self._domain.contract))
-        return Snapshot(header.number, header.time, state)
+        nodes = Recorded(self._node)
+        state = State(TrieStorage(nodes, header.state_root, self._domain.contract))
+        return Snapshot(header.number, header.time, state, row[2], nodes.used, self.basis)
 
     def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
         """The contract's events, oldest first; of one name and about one digest where given."""
