@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graphopt_governance.action import Action
     from graphopt_governance.ballot import Ask
     from graphopt_governance.chain import Chain, Receipt
+    from graphopt_governance.contract import Founder
     from graphopt_governance.ledger import Ledger
     from graphopt_governance.member_key import MemberKey
     from graphopt_governance.verify import Verdict
@@ -268,10 +269,16 @@ def _found(home: Home, passphrase: Passphrase) -> Chain:
     founders = [member_card(home, passphrase=passphrase)]
     if not home.endpoints:
         return Ledger.create(home.ledger, founders)
+    return deploy(home, founders, 1, 0, passphrase)
+
+
+def deploy(home: Home, founders: Sequence[Founder], quorum: int, delay: int, passphrase: Passphrase) -> Chain:
+    """A new federation on the chain that `home.chain` names; its place is kept in `home.federation`."""
     from graphopt_governance.rpc import RpcChain
     from graphopt_governance.rpc_endpoint import provider_at
 
-    return RpcChain.found(provider_at(home.endpoints[0]), home, founders, payer(home, passphrase))
+    provider = provider_at(home.endpoints[0])
+    return RpcChain.found(provider, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
 
 
 def payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:

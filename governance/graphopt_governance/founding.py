@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graphopt_governance.action import Right
-from graphopt_governance.actions import open_chain, payer, reach
+from graphopt_governance.actions import deploy, open_chain, reach
 from graphopt_governance.cards import Card
 from graphopt_governance.chain import Chain
 from graphopt_governance.contract import Member
@@ -72,10 +71,11 @@ def found_federation(
     """
     charter.check()
     require_none(home, ledger)
+    founders = [card.founder for card in charter.cards]
     if home.endpoints:
-        chain = _deploy(home, charter, passphrase)
+        chain = deploy(home, founders, charter.quorum, charter.delay, passphrase)
     else:
-        chain = found(home, [card.founder for card in charter.cards], charter.quorum, charter.delay, ledger)
+        chain = found(home, founders, charter.quorum, charter.delay, ledger)
         # relative: a ledger in the home moves with it
         place = Path(home.ledger.name) if ledger is None else ledger.absolute()
         Where(chain.domain, _first_block(chain), place).write(home)
@@ -195,15 +195,6 @@ def prepare_to_join(
 def _own_ledger(home: Home) -> Any:
     chain = open_chain(Home(home.folder))
     return chain.domain if chain is not None else None
-
-
-def _deploy(home: Home, charter: Charter, passphrase: Passphrase) -> Chain:
-    from graphopt_governance.rpc import RpcChain
-    from graphopt_governance.rpc_node import provider_at
-
-    founders: Sequence[Any] = [card.founder for card in charter.cards]
-    provider = provider_at(home.endpoints[0])
-    return RpcChain.found(provider, home, founders, payer(home, passphrase), quorum=charter.quorum, delay=charter.delay)
 
 
 def _first_block(chain: Chain) -> int:
