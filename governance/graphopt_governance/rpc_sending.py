@@ -20,7 +20,7 @@ from graphopt_governance.contract import revert_reason
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.fees import CAP, Fees, capped, ether, fee_cap, fees_asked, gwei
 from graphopt_governance.member_key import MemberKey
-from graphopt_governance.outbox import Attempt, Outbox, Outgoing
+from graphopt_governance.outbox import MAX_ATTEMPTS, Attempt, Outbox, Outgoing
 from graphopt_governance.rpc_node import Node
 
 Payer = Callable[[], MemberKey]
@@ -258,6 +258,8 @@ class Sender:
     def _raised(self, outgoing: Outgoing) -> Outgoing:
         """The transaction with the fees that are asked now, at least an eighth more than it offered, sent."""
         old = outgoing.attempts[-1].fees
+        if len(outgoing.attempts) == MAX_ATTEMPTS:
+            return outgoing
         with self.node.asked() as eth:
             fees = fees_asked(eth)[0].over(old)
         if fees.most > fee_cap():

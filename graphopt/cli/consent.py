@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 import typer
 
+from graphopt.cli.progress import step
 from graphopt.errors import GraphoptError
 from graphopt.report.wording import printable
 
@@ -20,8 +22,10 @@ class NotSignedError(GraphoptError):
     """The owner of a key did not agree, or could not be asked, so nothing was signed."""
 
 
-def consent(lines: Sequence[str], *, yes: bool) -> None:
+def consent(lines: Sequence[str], *, yes: bool, question: str = "Sign?", otherwise: str = "nothing was signed") -> None:
     """Returns when the person agrees to sign what `lines` say; NotSignedError when not, or when nobody can be asked.
+
+    Where something else than a signature hangs on the answer, `question` says what, and `otherwise` what a no means.
 
     The lines go to standard error, and nothing in them reaches the terminal but as text.  With `yes` nobody is asked.
     """
@@ -30,12 +34,24 @@ def consent(lines: Sequence[str], *, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise NotSignedError("nothing was signed: there is no terminal to ask on; read what is above, then add --yes")
+        raise NotSignedError(f"{otherwise}: there is no terminal to ask on; read what is above, then add --yes")
     # what was typed before the question was there is no answer to it
     _forget_typed()
-    typer.echo("Sign? [y/N] ", err=True, nl=False)
+    typer.echo(f"{question} [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise NotSignedError("nothing was signed: the answer was not yes")
+        raise NotSignedError(f"{otherwise}: the answer was not yes")
+
+
+@contextmanager
+def signing(doing: str, *, yes: bool) -> Generator[Callable[[Sequence[str]], None]]:
+    """What asks for consent inside the block; once there is consent, `doing` is shown until the block ends."""
+    with ExitStack() as stack:
+
+        def ask(lines: Sequence[str]) -> None:
+            consent(lines, yes=yes)
+            stack.enter_context(step(doing))
+
+        yield ask
 
 
 def _forget_typed() -> None:

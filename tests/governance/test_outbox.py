@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 from hypothesis import given
@@ -19,7 +20,7 @@ from web3.types import RPCEndpoint
 
 from graphopt.bundle import read_manifest
 from graphopt.errors import GraphoptError
-from graphopt_governance import actions, rpc, rpc_node
+from graphopt_governance import actions, rpc, rpc_endpoint
 from graphopt_governance.action import Action, Kind
 from graphopt_governance.contract import execution
 from graphopt_governance.errors import ActionError, ChainError
@@ -32,7 +33,7 @@ from graphopt_governance.rpc_sending import Payer, Sender
 
 from .conftest import make_bundle
 from .ethereum_node import InProcessNode, fund
-from .federation import digest
+from .federation import digest, key
 
 URL = "http://node.invalid:8545"
 
@@ -46,11 +47,11 @@ def node(home: Home, monkeypatch: pytest.MonkeyPatch) -> InProcessNode:
     def provider_at(url: str) -> InProcessNode:
         return node
 
-    def impatient(node: Node, outbox: Outbox, payer: Payer, patience: float) -> Sender:
-        return Sender(node, outbox, payer, patience=0.5, raise_after=0.0, pause=0.05)
+    def impatient(provider: InProcessNode, home: Home, payer: Payer, patience: float) -> Sender:
+        return Sender(Node(provider), Outbox(home.folder), payer, patience=0.5, raise_after=0.0, pause=0.05)
 
-    monkeypatch.setattr(rpc_node, "provider_at", provider_at)
-    monkeypatch.setattr(rpc, "Sender", impatient)
+    monkeypatch.setattr(rpc_endpoint, "provider_at", provider_at)
+    monkeypatch.setattr(rpc, "_sender", impatient)
     fund(node, load_member_key(home.member_key).account)
     return node
 
@@ -65,7 +66,7 @@ def anchored(node: InProcessNode, home: Home, bundle: Path) -> Path:
 
 
 def mine(node: InProcessNode) -> None:
-    node.make_request(RPCEndpoint("evm_mine"), [1])
+    node.answer_web3(RPCEndpoint("evm_mine"), [1])
 
 
 def another(bundle: Path, name: str = "cd") -> Path:
@@ -107,7 +108,7 @@ def test_it_is_in_the_outbox_before_it_is_sent_and_not_when_it_is_final(
         if method == "eth_sendRawTransaction":
             path = home.folder / "outbox.json"
             assert path.stat().st_mode & 0o777 == 0o600
-            seen.append(json.loads(path.read_bytes())["attempts"][0]["raw"])
+            seen.append(json.loads(path.read_bytes())["sent"][0])
             assert bytes.fromhex(seen[-1]) == bytes(HexBytes(params[0]))
 
     node.before = look
@@ -286,7 +287,7 @@ def test_what_would_be_turned_down_by_now_leaves_its_nonce_to_the_next(
     kept = left(home)
     # lost by every node, and its deadline passes
     node.waiting = None
-    node.make_request(RPCEndpoint("testing_timeTravel"), [int(time.time()) + 10**5])
+    node.answer_web3(RPCEndpoint("testing_timeTravel"), [int(time.time()) + 10**5])
     monkeypatch.setattr(time, "time", lambda: 2.0**31)
     actions.revoke(anchored)
     assert (withdrawals(anchored), transactions(node, home)) == (1, before + 1)
@@ -306,13 +307,20 @@ def test_a_home_sends_one_transaction_at_a_time(anchored: Path, home: Home):
         actions.revoke(anchored)
 
 
-def test_a_node_of_another_chain_does_not_settle_what_was_sent(anchored: Path, home: Home):
+def test_a_node_of_another_chain_does_not_settle_what_was_sent(anchored: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ChainError, match="repeat"):
         actions.revoke(anchored)
-    outbox = Outbox(home.folder)
-    outbox.save(replace(left(home), chain=5))
-    with pytest.raises(ChainError, match=r"was sent to chain 5 .* serves chain 131277322940537"):
+    monkeypatch.setattr(Node, "chain_id", 5)
+    with pytest.raises(ChainError, match=r"was sent to chain 131277322940537 .* serves chain 5: .*or remove .*outbox"):
         actions.revoke(anchored)
+
+
+def signed(fees: Fees, to: bytes | None, data: bytes) -> Outgoing:
+    """A transaction of the test person 1, signed by eth-account."""
+    fields: Any = {"data": data, "value": 0, "gas": 9, "nonce": 3, "chainId": 2**48} | fees.fields()
+    fields |= {} if to is None else {"to": Web3.to_checksum_address(to)}
+    raw = Account.sign_transaction(fields, (2).to_bytes(32, "big")).raw_transaction
+    return Outgoing("it", 2**48, key(1).account, 3, to, data, 9, (Attempt(bytes(raw), fees),))
 
 
 BASE = Action(Kind.SUSPEND, subject=digest("a"), epoch=3, nonce=7, deadline=100)
@@ -352,20 +360,25 @@ def test_fees_that_replace_others_are_an_eighth_more(most: int, tip: int, old_mo
     assert (fees.most > old_most, fees.tip > old_tip) == (True, True)
 
 
+KEPT = [
+    signed(Fees(10, 2), bytes(range(20)), execution(BASE, [bytes(65)])),
+    signed(Fees(10, None), bytes(range(20)), execution(BASE)),
+    signed(Fees(10, 0), None, b"code"),
+]
+
+
 @given(st.data())
 def test_an_outbox_that_was_altered_is_one_sentence_or_another_transaction(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ):
     outbox = Outbox(tmp_path_factory.mktemp("home"))
-    kept = Outgoing("it", 1, bytes(20), 0, bytes(20), execution(BASE), 1, (Attempt(b"1", Fees(1, None)),))
+    kept = data.draw(st.sampled_from(KEPT))
     outbox.save(kept)
     assert outbox.load() == kept
-    document = json.loads(outbox.path.read_bytes())
-    key = data.draw(st.sampled_from(sorted(document)))
-    document[key] = data.draw(
-        st.none() | st.integers(-1, 2**60) | st.text(max_size=9) | st.just([]) | st.just([{"raw": "0", "most": "1"}])
-    )
-    outbox.path.write_text(json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False))
+    content = bytearray(outbox.path.read_bytes())
+    at, change = data.draw(st.integers(0, len(content) - 1)), data.draw(st.binary(max_size=3))
+    content[at : at + data.draw(st.integers(0, 3))] = change
+    outbox.path.write_bytes(content)
     try:
         assert isinstance(outbox.load(), Outgoing)
     except GraphoptError as error:
