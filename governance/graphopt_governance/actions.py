@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from graphopt_governance.key_files import Passphrase, passphrase_from_environmen
 
 if TYPE_CHECKING:
     from graphopt_governance.action import Action
+    from graphopt_governance.ballot import Ask
     from graphopt_governance.chain import Chain, Receipt
     from graphopt_governance.ledger import Ledger
     from graphopt_governance.member_key import MemberKey
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 _DEADLINE_SECONDS = 3600
 _MAX_REASON = 32
+
+
+def _unasked(lines: Sequence[str]) -> None:
+    """Whoever calls from Python has decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,29 +106,35 @@ def anchor(
     expires: int = 0,
     home: Home | None = None,
     passphrase: Passphrase = passphrase_from_environment,
+    ask: Ask = _unasked,
 ) -> Anchored:
     """Put the approval of a signed bundle on record, in the federation of `home`.
 
     The first use on a chain makes a federation whose one member is the owner of the keys in `home`.  With `model`, the
     bundle becomes the next version of the model of that name and supersedes the one before; without, it stands for
     itself.
-    `expires`: seconds since the epoch, 0 for never.  RefusedError when the bundle must not be approved.
+    `expires`: seconds since the epoch, 0 for never.  `ask` is shown what is signed first.  RefusedError when the bundle
+    must not be approved, or one signature is not enough here.
     """
     from graphopt_governance.action import Action, Kind, model_id
     from graphopt_governance.contract import Status
-    from graphopt_governance.verify import Code, verify_bundle
+    from graphopt_governance.verify import verify_bundle
 
     home = home or Home.default()
     manifest = read_manifest(bundle)
-    chain = open_chain(home, passphrase) or _found(home, passphrase)
-    verdict = verify_bundle(bundle, chain)
-    for reason in verdict.reasons:
-        if reason.code not in (Code.NOT_ANCHORED, Code.EXPIRED, Code.SUPERSEDED):
-            raise RefusedError(f"not anchored: {reason.sentence}")
+    chain = open_chain(home, passphrase)
+    if chain is None:
+        # for a bundle that cannot be anchored no federation is founded, and no key made
+        _refuse_unfit(verify_bundle(bundle, None))
+        chain = _found(home, passphrase)
+    chain.settle()
+    _refuse_unfit(verify_bundle(bundle, chain))
     state = chain.snapshot().state
     record = state.record(manifest.digest)
     if record.status is Status.APPROVED:
         return _anchored(manifest, chain, record.version, already=True)
+    if (quorum := state.number("quorum")) > 1:
+        raise RefusedError(f"this federation approves with {quorum} signatures: propose the bundle (graphopt propose)")
     name = manifest.digest[:20] if model is None else model_id(model)
     version = state.versions(name)[1] + 1
     action = Action(
@@ -135,7 +146,7 @@ def anchor(
         evidence=build_key(manifest.predicate),
         nonce=record.nonce,
     )
-    _execute(action, chain, home, passphrase, "anchoring")
+    _execute(action, chain, home, passphrase, "anchoring", ask)
     return _anchored(manifest, chain, version, already=False)
 
 
@@ -154,6 +165,7 @@ def revoke(
     emergency: bool = False,
     home: Home | None = None,
     passphrase: Passphrase = passphrase_from_environment,
+    ask: Ask = _unasked,
 ) -> Withdrawn:
     """Withdraw the bundle at `bundle`, or the digest given in hexadecimal; its files need not be whole any more.
 
@@ -170,13 +182,14 @@ def revoke(
     chain = open_chain(home, passphrase)
     if chain is None:
         raise RefusedError("there is nothing to revoke: no federation here has approved anything")
+    chain.settle()
     action = Action(
         Kind.SUSPEND if emergency else Kind.REVOKE,
         subject=digest,
         evidence=evidence.ljust(_MAX_REASON, b"\0"),
         nonce=chain.snapshot().state.record(digest).nonce,
     )
-    receipt = _execute(action, chain, home, passphrase, "the revocation")
+    receipt = _execute(action, chain, home, passphrase, "the revocation", ask)
     return Withdrawn(digest.hex(), receipt.block, receipt.time, reason, emergency)
 
 
@@ -213,7 +226,7 @@ def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_env
         from graphopt_governance.rpc import RpcChain
         from graphopt_governance.rpc_node import provider_at
 
-        return RpcChain.open([provider_at(url) for url in where.endpoints], where, _payer(home, passphrase))
+        return RpcChain.open([provider_at(url) for url in where.endpoints], where, home, _payer(home, passphrase))
     if where.ledger is None:
         raise ChainError("nothing says how the federation is reached: by a ledger's file, or by nodes")
     chain = _ledger(where.ledger)
@@ -237,6 +250,15 @@ def build_key(predicate: Mapping[str, Any]) -> bytes:
     """What finds a bundle that somebody built before (32 bytes): the hash of source, options and targets."""
     wanted = {name: predicate[name] for name in ("source", "options", "targets") if name in predicate}
     return hashlib.sha256(rfc8785.dumps(wanted)).digest()
+
+
+def _refuse_unfit(verdict: Verdict) -> None:
+    """RefusedError when something is wrong with a bundle that no approval mends."""
+    from graphopt_governance.verify import Code
+
+    for reason in verdict.reasons:
+        if reason.code not in (Code.NOT_ANCHORED, Code.EXPIRED, Code.SUPERSEDED):
+            raise RefusedError(f"not anchored: {reason.sentence}")
 
 
 def _found(home: Home, passphrase: Passphrase) -> Chain:
@@ -263,7 +285,8 @@ def _payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:
     return lambda: load_member_key(home.member_key, passphrase, make=False)
 
 
-def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, what: str) -> Receipt:
+def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, what: str, ask: Ask) -> Receipt:
+    from graphopt_governance.ballot import Ballot
     from graphopt_governance.contract import execution
     from graphopt_governance.member_key import load_member_key
 
@@ -271,6 +294,7 @@ def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, w
     deadline = max(int(time.time()), snapshot.time) + _DEADLINE_SECONDS
     action = replace(action, epoch=snapshot.state.number("epoch"), deadline=deadline)
     key = load_member_key(home.member_key, passphrase, make=False)
+    ask(Ballot(chain.domain, action).describe())
     return chain.submit(execution(action, [key.sign(action.identity(chain.domain))]), what)
 
 

@@ -8,7 +8,7 @@ signed (`describe`), and a signature in it is worth nothing until it was checked
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -22,6 +22,8 @@ from graphopt_governance.member_key import MemberKey, in_order, recover
 from graphopt_governance.verify import printable, utc
 
 FORMAT = "graphopt/ballot/v1"
+Ask = Callable[[Sequence[str]], None]
+"""Is shown, decoded, what is about to be signed, and returns when it may be; raises when not."""
 SINGLE = frozenset({Kind.PROPOSE, Kind.SUSPEND, Kind.REPORT})
 """What one member does alone; all else needs a quorum."""
 
@@ -144,6 +146,10 @@ class Ballot:
         ballot = cls(Domain(_number(outer["chain"]), _bytes(outer["contract"], 20)), action, signatures)
         ballot.signers()
         return ballot
+
+
+def unasked(lines: Sequence[str]) -> None:
+    """Nobody is asked: whoever calls from Python has decided."""
 
 
 def right_for(kind: Kind) -> Right:

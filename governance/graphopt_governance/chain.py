@@ -49,6 +49,13 @@ class Chain(Protocol):
         """The contract's events, oldest first; of one name and about one digest where given."""
         ...
 
+    def settle(self) -> None:
+        """Return when what an earlier process sent and did not see final is final; to be called before `submit`.
+
+        What is read afterwards holds it, and where the same is submitted again, its receipt is the answer.
+        """
+        ...
+
     def submit(self, call: bytes, what: str) -> Receipt:
         """Send a call to the contract, return once it is final; ActionError, about `what`, when it is turned down."""
         ...

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from eth_hash.auto import keccak
 
-from graphopt_governance.action import Action, Right, word
+from graphopt_governance.action import Action, Kind, Right, word
 
 _MEMBER = 128
 
@@ -109,6 +109,18 @@ def execution(action: Action, signatures: Sequence[bytes] = ()) -> bytes:
     joined = b"".join(signatures)
     padding = bytes(-len(joined) % 32)
     return _EXECUTE + action.encode() + word(11 * 32) + word(len(joined)) + joined + padding
+
+
+def executed(call: bytes) -> tuple[Action, int]:
+    """The action of such a call, and how many bytes of signatures it has; ValueError for what is no such call."""
+    if call[:4] != _EXECUTE or len(call) < 4 + 12 * 32:
+        raise ValueError("not a call that executes an action")
+    words = [call[at : at + 32] for at in range(4, 4 + 12 * 32, 32)]
+    kind, amount, expires, epoch, nonce, deadline, _, size = (
+        int.from_bytes(words[index], "big") for index in (0, 3, 4, 7, 8, 9, 10, 11)
+    )
+    action = Action(Kind(kind), words[1], words[2][:20], amount, expires, words[5], words[6], epoch, nonce, deadline)
+    return action, size
 
 
 def revert_reason(output: bytes) -> str:

@@ -31,6 +31,8 @@ _FUNDS = 10**30
 # Whoever relays an action pays its gas and has no other part in it.  Here gas costs nothing and the relayer's key is no
 # secret: it is the same on every ledger, so that replaying a ledger's log gives the same contract address.
 _RELAYER = PrivateKey(hashlib.sha256(b"graphopt: relayer of the embedded chain").digest())
+RELAYER: bytes = _RELAYER.public_key.to_canonical_address()
+"""The account that relays every action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def deploy(db: sqlite3.Connection, chain_id: int, now: int, code: bytes) -> Outc
     }
     relayer = {"balance": _FUNDS, "nonce": 0, "code": b"", "storage": {}}
     base: Any = AtomicDB(Nodes(db))
-    chain = chain_class(chain_id).from_genesis(base, parameters, {_RELAYER.public_key.to_canonical_address(): relayer})
+    chain = chain_class(chain_id).from_genesis(base, parameters, {RELAYER: relayer})
     genesis = chain.get_canonical_head()
     return _mine(chain, chain_id, now, b"", code, [genesis])
 
@@ -79,13 +81,12 @@ def view(db: sqlite3.Connection, chain_id: int, now: int, contract: bytes, call:
     header = next_header(chain, now)
     # a message without a transaction: nothing is signed, and a state that is not persisted leaves no trace
     vm = chain.get_vm(header)
-    relayer = _RELAYER.public_key.to_canonical_address()
     computation = vm.execute_bytecode(
-        origin=relayer,
+        origin=RELAYER,
         gas_price=_GAS_PRICE,
         gas=GAS_LIMIT,
         to=contract,
-        sender=relayer,
+        sender=RELAYER,
         value=0,
         data=call,
         code=vm.state.get_code(contract),
@@ -122,7 +123,7 @@ def relayed(chain: Any, header: Any, chain_id: int, to: bytes, data: bytes) -> A
     """The relayer's next transaction."""
     state = chain.get_vm(header).state
     unsigned = chain.create_unsigned_transaction(
-        nonce=state.get_nonce(_RELAYER.public_key.to_canonical_address()),
+        nonce=state.get_nonce(RELAYER),
         gas_price=_GAS_PRICE,
         gas=GAS_LIMIT // 2,
         to=to,

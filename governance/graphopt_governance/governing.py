@@ -103,6 +103,7 @@ def relay(ballot: Ballot, chain: Chain) -> Receipt:
     """Execute a ballot that has enough signatures; needs no key.  ActionError when the contract turns it down."""
     if ballot.domain != chain.domain:
         raise BallotError("this ballot is for another federation, or for another chain")
+    chain.settle()
     state = chain.snapshot().state
     what = ballot.describe()[0]
     signatures = ballot.for_relay(state)

@@ -166,6 +166,9 @@ class Ledger:
                 found.append(Event(decoded[0], block, seconds, decoded[1]))
         return found
 
+    def settle(self) -> None:
+        """Nothing to do: a block is written whole or not at all."""
+
     def submit(self, call: bytes, what: str) -> Receipt:
         """Execute a call to the contract in a block of its own; ActionError, and no block, when it is turned down."""
         with _connection(self.path) as db, _transaction(db):

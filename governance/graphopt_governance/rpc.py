@@ -9,7 +9,8 @@ chain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from web3.providers import BaseProvider
 
@@ -18,6 +19,7 @@ from graphopt_governance.chain import Receipt, Snapshot
 from graphopt_governance.contract import Event, Founder, deployment
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
+from graphopt_governance.outbox import Outbox
 from graphopt_governance.rpc_node import Node
 from graphopt_governance.rpc_reading import Reader
 from graphopt_governance.rpc_sending import PATIENCE_SECONDS, Payer, Sender
@@ -35,6 +37,7 @@ class RpcChain:
         provider: BaseProvider,
         domain: Domain,
         first_block: int,
+        outbox: Outbox,
         payer: Payer,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
@@ -42,14 +45,19 @@ class RpcChain:
         self._node.check_chain(domain.chain_id)
         self._domain = domain
         self._reader = Reader(self._node, domain, first_block)
-        self._sender = Sender(self._node, payer, patience)
+        self._sender = Sender(self._node, outbox, payer, patience)
 
     @classmethod
     def open(
-        cls, providers: Sequence[BaseProvider], where: Where, payer: Payer, patience: float = PATIENCE_SECONDS
+        cls,
+        providers: Sequence[BaseProvider],
+        where: Where,
+        home: Home,
+        payer: Payer,
+        patience: float = PATIENCE_SECONDS,
     ) -> RpcChain:
         """The federation that `where` names, behind these nodes; ChainError when they serve another chain."""
-        return cls(providers[0], where.domain, where.first_block, payer, patience)
+        return cls(providers[0], where.domain, where.first_block, Outbox(home.folder), payer, patience)
 
     @classmethod
     def found(
@@ -70,16 +78,20 @@ class RpcChain:
         if home.federation.exists():
             raise ChainError(f"{home.federation} names a federation already")
         node = Node(provider)
-        what = "the new federation"
-        sender = Sender(node, payer, patience)
-        sent = sender.send(node.chain_id, None, deployment(founders, quorum, delay), what)
-        # kept before it is final: that takes long, and who stops waiting must not pay for a second one
-        receipt = sender.receipt(sent, what, final=False)
-        contract = bytes.fromhex(str(receipt["contractAddress"])[2:])
-        where = Where(Domain(node.chain_id, contract), int(receipt["blockNumber"])).reached_by(home.endpoints)
-        where.write(home)
-        sender.receipt(sent, what)
-        return cls.open([provider], where, payer, patience)
+        chain_id = node.chain_id
+        places: list[Where] = []
+
+        def keep(receipt: Mapping[str, Any]) -> None:
+            # before it is final: that takes long, and who stops waiting must not pay for a second one
+            contract = bytes.fromhex(str(receipt["contractAddress"])[2:])
+            where = Where(Domain(chain_id, contract), int(receipt["blockNumber"])).reached_by(home.endpoints)
+            if int(receipt["status"]) == 1 and where not in places[-1:]:
+                where.write(home, instead=bool(places))
+                places.append(where)
+
+        code = deployment(founders, quorum, delay)
+        Sender(node, Outbox(home.folder), payer, patience).send(None, code, "the new federation", keep)
+        return cls.open([provider], places[-1], home, payer, patience)
 
     @property
     def domain(self) -> Domain:
@@ -99,15 +111,18 @@ class RpcChain:
         """The contract's final events, oldest first; of one name and about one digest where given."""
         return self._reader.events(name, subject)
 
+    def settle(self) -> None:
+        """Return when what an earlier process sent from this home, and did not see final, is final."""
+        self._sender.settle()
+
     def submit(self, call: bytes, what: str) -> Receipt:
         """Simulate a call to the contract, send it, and return once its block is final.
 
         ActionError, about `what`, when the contract turns it down; ChainError when the node does, or it is not final
-        in time: then it may still be done later.
+        in time: then the same call, repeated by whatever process, goes on waiting, and is done and paid once.
         """
         self.snapshot()
-        sent = self._sender.send(self._domain.chain_id, self._domain.contract, call, what)
-        receipt = self._sender.receipt(sent, what)
+        receipt = self._sender.send(self._domain.contract, call, what)
         number = int(receipt["blockNumber"])
         with self._node.asked() as eth:
             seconds = int(eth.get_block(number)["timestamp"])

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from graphopt.cli.consent import YesOption, signing
 from graphopt.cli.options import AsJson, BundlePath, ChainOption
-from graphopt.cli.progress import step
+from graphopt.cli.passphrase import prompted
 
 
 def anchor(
@@ -22,6 +23,7 @@ def anchor(
             "--days", min=0.0, help="How long the approval lasts; for ever when left out.", show_default=False
         ),
     ] = None,
+    yes: YesOption = False,
     chain: ChainOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,8 +49,10 @@ def anchor(
     from graphopt_governance.home import Home
 
     expires = 0 if days is None else int(time.time() + days * 86400)
-    with step(f"anchoring {bundle}"):
-        anchored = actions.anchor(bundle, model, expires=expires, home=Home.default(chain))
+    with signing(f"anchoring {bundle}", yes=yes) as ask:
+        anchored = actions.anchor(
+            bundle, model, expires=expires, home=Home.default(chain), passphrase=prompted(), ask=ask
+        )
     facts = (
         Entry("digest", "digest", anchored.digest),
         Entry("block", "block", anchored.block, Format.COUNT),

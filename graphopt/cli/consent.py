@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 import typer
 
+from graphopt.cli.progress import step
 from graphopt.errors import GraphoptError
 from graphopt.report.wording import printable
 
@@ -36,6 +38,18 @@ def consent(lines: Sequence[str], *, yes: bool) -> None:
     typer.echo("Sign? [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise NotSignedError("nothing was signed: the answer was not yes")
+
+
+@contextmanager
+def signing(doing: str, *, yes: bool) -> Generator[Callable[[Sequence[str]], None]]:
+    """What asks for consent inside the block; once there is consent, `doing` is shown until the block ends."""
+    with ExitStack() as stack:
+
+        def ask(lines: Sequence[str]) -> None:
+            consent(lines, yes=yes)
+            stack.enter_context(step(doing))
+
+        yield ask
 
 
 def _forget_typed() -> None:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from graphopt.cli.consent import YesOption, signing
 from graphopt.cli.options import AsJson, ChainOption
-from graphopt.cli.progress import step
+from graphopt.cli.passphrase import prompted
 
 
 def revoke(
@@ -21,6 +22,7 @@ def revoke(
     emergency: Annotated[
         bool, typer.Option("--emergency", help="Suspend it by one member's own decision; a quorum can restore it.")
     ] = False,
+    yes: YesOption = False,
     chain: ChainOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,8 +40,10 @@ def revoke(
     from graphopt_governance import actions
     from graphopt_governance.home import Home
 
-    with step(f"revoking {bundle}"):
-        withdrawn = actions.revoke(bundle, reason, emergency=emergency, home=Home.default(chain))
+    with signing(f"revoking {bundle}", yes=yes) as ask:
+        withdrawn = actions.revoke(
+            bundle, reason, emergency=emergency, home=Home.default(chain), passphrase=prompted(), ask=ask
+        )
     facts = (
         Entry("digest", "digest", withdrawn.digest),
         Entry("block", "block", withdrawn.block, Format.COUNT),

@@ -34,7 +34,7 @@ def test_a_bundle_runs_after_it_was_signed_and_anchored(bundle: Path, tmp_path: 
     assert refused("run", bundle, *REQUEST) == "refused: the bundle is not signed"
     assert graphopt("sign", bundle).code == 0
     assert "not anchored" in refused("run", bundle, *REQUEST)
-    anchored = graphopt("anchor", bundle, "--json").data
+    anchored = graphopt("anchor", "--yes", bundle, "--json").data
     assert anchored["block"] > 0
     assert "without consensus" in anchored["ledger"]
     verdict = graphopt("verify", bundle, "--json").data
@@ -46,10 +46,29 @@ def test_a_bundle_runs_after_it_was_signed_and_anchored(bundle: Path, tmp_path: 
     assert np.load(tmp_path / "out.npz")["logits"].shape == (2, 10)
 
 
+def test_nothing_is_voted_for_unseen(bundle: Path) -> None:
+    graphopt("sign", bundle)
+    done = graphopt("anchor", bundle, "--model", "digits")
+    assert done.code == 2
+    _, first, *shown, last = done.err.splitlines()
+    assert first == "approve a manifest as a version of a model"
+    assert any(bundle_digest(bundle) in line for line in shown)
+    assert last == "graphopt: nothing was signed: there is no terminal to ask on; read what is above, then add --yes"
+    assert graphopt("verify", bundle).code == 14
+    assert graphopt("anchor", bundle, "--model", "digits", "--yes").code == 0
+    done = graphopt("revoke", bundle, "--reason", "wrong labels")
+    assert (done.code, "reason: wrong labels" in done.err) == (2, True)
+    assert graphopt("verify", bundle).code == 0
+
+
+def bundle_digest(bundle: Path) -> str:
+    return graphopt("inspect", bundle, "--json").data["bundle"]["digest"]
+
+
 def test_a_revoked_bundle_is_refused_with_the_reason(bundle: Path) -> None:
     graphopt("sign", bundle)
-    graphopt("anchor", bundle)
-    assert graphopt("revoke", bundle, "--reason", "wrong labels").code == 0
+    graphopt("anchor", "--yes", bundle)
+    assert graphopt("revoke", "--yes", bundle, "--reason", "wrong labels").code == 0
     assert "revoked" in refused("run", bundle, *REQUEST)
     done = graphopt("verify", bundle)
     assert done.code == 15
@@ -59,7 +78,7 @@ def test_a_revoked_bundle_is_refused_with_the_reason(bundle: Path) -> None:
 @pytest.mark.parametrize("name", ["model.onnx", "program", "weights", "manifest.json"])
 def test_a_flipped_bit_is_refused(bundle: Path, name: str) -> None:
     graphopt("sign", bundle)
-    graphopt("anchor", bundle)
+    graphopt("anchor", "--yes", bundle)
     content = bytearray((bundle / name).read_bytes())
     content[len(content) // 2] ^= 1
     (bundle / name).write_bytes(content)
@@ -80,7 +99,7 @@ def test_without_the_gate_the_bytes_are_still_checked(bundle: Path) -> None:
 
 def test_keys_are_made_for_their_owner_alone(bundle: Path, home: Path) -> None:
     graphopt("sign", bundle)
-    graphopt("anchor", bundle)
+    graphopt("anchor", "--yes", bundle)
     keys = list((home / "keys").iterdir())
     assert len(keys) == 2
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}

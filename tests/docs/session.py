@@ -103,13 +103,14 @@ def run(document: Path, folder: Path, environment: dict[str, str]) -> None:
 def _run(command: Command, where: str, environment: dict[str, str]) -> None:
     done = subprocess.run(
         ["bash", "-c", command.text],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # in the order in which a person sees it
         text=True,
         env=environment,
         timeout=120,
         check=False,
     )
-    printed = done.stdout + done.stderr
+    printed = done.stdout
     assert done.returncode == command.code, f"{where}: {command.text}: exit code {done.returncode}: {printed}"
     if command.printed:
         assert matches(command.printed, printed), f"{where}: {command.text} printed\n{printed}"

@@ -25,7 +25,7 @@ from graphopt_governance.state_trie import Header, TrieStorage
 from .ethereum_node import anvil
 
 GAS = embedded.GAS_LIMIT // 2
-_PAYER = "0x" + "22" * 20
+_PAYER = "0x" + embedded.RELAYER.hex()
 
 
 class TurnedDownError(Exception):
@@ -134,7 +134,8 @@ class AnvilEvm:
     def __init__(self, provider: BaseProvider, free: list[AnvilEvm]) -> None:
         self._provider = provider
         self._free = free
-        # an account that nobody has a key to: anvil's own sign for the chain id that it was started with
+        # the account that relays on the embedded chain too, so that the contract has the same address; anvil's own
+        # accounts would sign for the chain id that it was started with
         self._ask("anvil_impersonateAccount", _PAYER)
         self._ask("anvil_setBalance", _PAYER, hex(10**24))
         self._empty = self._ask("evm_snapshot")
@@ -142,7 +143,8 @@ class AnvilEvm:
     def begin(self, chain_id: int, code: bytes, now: int) -> Mined:
         self._ask("anvil_setChainId", chain_id)
         self._contract = None
-        mined = self.execute(code, now)
+        # as on the embedded chain, where the first block is made at `now` and the contract stands in the second
+        mined = self.execute(code, now + 1)
         self._contract = "0x" + mined.contract.hex()
         return mined
 

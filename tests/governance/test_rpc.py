@@ -72,7 +72,7 @@ def impatient(provider: BaseProvider, home: Home) -> RpcChain:
 
     where = read_where(home)
     assert where is not None
-    return RpcChain.open([provider], where, payer, patience=0.2)
+    return RpcChain.open([provider], where, home, payer, patience=0.2)
 
 
 def rewrite(home: Home, field: str, value: object) -> None:
@@ -153,7 +153,7 @@ def test_only_what_is_final_counts(bundle: Path, on_node: Home, tester: InProces
     chain = impatient(tester, on_node)
     digest = read_manifest(bundle).digest
     monkeypatch.setattr(actions, "open_chain", lambda *_: chain)
-    with pytest.raises(ChainError, match="is not final after 0 s; ask later"):
+    with pytest.raises(ChainError, match="is not final after 0 s; repeat this to go on waiting"):
         actions.revoke(bundle)
     assert height(tester) == tester.finalized + 1
     assert actions.verify(bundle) == before
