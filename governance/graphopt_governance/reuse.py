@@ -141,8 +141,6 @@ class _Fetch:
                 place = f"sealed/{name}.age"
             # once more: downloading may have taken long enough for it to be revoked
             self.gate.admit(manifest)
-        told = self.store.read(f"builds/{name}.json", MAX_BYTES)
-        compiling = None if told is None else BuildTime.decode(told, name)
         return Fetched(
             name,
             str(bundle),
@@ -150,7 +148,7 @@ class _Fetch:
             place.startswith("sealed"),
             sum(record.size for record in manifest.files),
             time.perf_counter() - begin,
-            None if compiling is None else compiling.total,
+            self._compiling(),
         )
 
     def admit(self, manifest: Manifest) -> None:
@@ -170,6 +168,16 @@ class _Fetch:
             return unseal(pieces, self.store.place(place), folder, key, self)[1]
         finally:
             pieces.close()
+
+    def _compiling(self) -> float | None:
+        """What the publisher says of the time it took; where nothing can be had of that, nothing is missing."""
+        name = self.digest.hex()
+        try:
+            told = self.store.read(f"builds/{name}.json", MAX_BYTES)
+        except StoreError:
+            return None
+        found = None if told is None else BuildTime.decode(told, name)
+        return None if found is None else found.total
 
     def _bring_inclusion(self) -> None:
         """Take the proof that it is in an approved batch out of the store, where one is needed and holds."""

@@ -166,7 +166,7 @@ def open_sealed(file: Path, bundle: Path, key: SealingKey, gate: Gate | None, ch
     when `key` does not open the file or it was altered, BundleError when what is in it is no whole bundle.
     """
     with taking_place(bundle) as folder:
-        note, manifest = _unseal_file(folder, file, key, gate)
+        note = _unseal_file(folder, file, key, gate)
     remark = "" if chain is None else _remark(note, chain.domain, chain.snapshot().state.number("epoch"))
     return Opened(str(bundle), note.digest, note.epoch, note.members, remark)
 
@@ -218,11 +218,11 @@ def unseal(
     return SealNote.decode(note), manifest
 
 
-def _unseal_file(folder: Path, file: Path, key: SealingKey, gate: Gate | None) -> tuple[SealNote, Manifest]:
+def _unseal_file(folder: Path, file: Path, key: SealingKey, gate: Gate | None) -> SealNote:
     if not file.is_file():
         raise SealingError(f"{file} is no sealed bundle: there is no such file")
     with file.open("rb") as opened:
-        return unseal(iter(lambda: opened.read(PIECE), b""), str(file), folder, key, gate)
+        return unseal(iter(lambda: opened.read(PIECE), b""), str(file), folder, key, gate)[0]
 
 
 def _check_output(file: Path) -> None:

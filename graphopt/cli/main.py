@@ -18,6 +18,7 @@ from graphopt.cli.failure import sentences_for_errors
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
+from graphopt.cli.publish import publish
 from graphopt.cli.revoke import revoke
 from graphopt.cli.run import run
 from graphopt.cli.seal import seal
@@ -73,6 +74,7 @@ COMMANDS = {
     "revoke": revoke,
     "seal": seal,
     "open": open_sealed,
+    "publish": publish,
 }
 """By name, in the order in which `--help` lists them."""
 
