@@ -6,11 +6,10 @@ wherever it is made.
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from graphopt import strict_json
 from graphopt.errors import GraphoptError
@@ -21,6 +20,7 @@ from graphopt_governance.key_files import make_private_folder
 FORMAT = "graphopt/build-time/v1"
 MAX_BYTES = 1 << 14
 _MOST_PHASES = 64
+_SECONDS = re.compile(r"[0-9]{1,9}\.[0-9]{6}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class BuildTime:
 
     def encode(self) -> bytes:
         """The file's content."""
-        seconds = {name: round(value, 6) for name, value in self.seconds.items()}
+        seconds = {name: f"{value:.6f}" for name, value in self.seconds.items()}
         return strict_json.encode({"format": FORMAT, "digest": self.digest, "seconds": seconds}, "the build time")
 
     @classmethod
@@ -46,10 +46,12 @@ class BuildTime:
         try:
             fields = Fields(strict_json.decode(data, "the build time"), FORMAT, {"digest", "seconds"}, "the build time")
             named = fields.bytes("digest", 32).hex()
-            seconds = fields.has("seconds", _are_seconds, "seconds by phase")
+            told = fields.named("seconds", _MOST_PHASES)
         except GraphoptError:
             return None
-        return cls(digest, {name: float(value) for name, value in seconds.items()}) if named == digest else None
+        if named != digest or not all(_SECONDS.fullmatch(value) for value in told.values()):
+            return None
+        return cls(digest, {name: float(value) for name, value in told.items()})
 
 
 def keep_build_time(home: Home, digest: str, seconds: Mapping[str, float]) -> None:
@@ -69,16 +71,3 @@ def kept_build_time(home: Home, digest: str) -> BuildTime | None:
             return BuildTime.decode(file.read(MAX_BYTES), digest)
     except OSError:
         return None
-
-
-def _are_seconds(value: Any) -> bool:
-    if not isinstance(value, dict) or len(cast("dict[str, Any]", value)) > _MOST_PHASES:
-        return False
-    return all(
-        len(name) <= 64 and isinstance(number, int | float) and not isinstance(number, bool) and _sensible(number)
-        for name, number in cast("dict[str, Any]", value).items()
-    )
-
-
-def _sensible(number: float) -> bool:
-    return math.isfinite(number) and 0 <= number < 1e9

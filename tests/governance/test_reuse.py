@@ -383,10 +383,12 @@ def test_without_a_federation_and_with_a_taken_place_it_is_said(
         b"",
         b"{}",
         BuildTime("cd" * 32, {"read": 1.0}).encode(),
-        BuildTime("ab" * 32, {"read": 1.0}).encode().replace(b"1", b"-1"),
-        BuildTime("ab" * 32, {"read": 1.0}).encode().replace(b'{"read":1}', b"[1]"),
-        BuildTime("ab" * 32, {"read": 1.0}).encode().replace(b":1}", b":1e300}"),
-        BuildTime("ab" * 32, {"read": 1.0}).encode().replace(b":1}", b":true}"),
+        BuildTime("ab" * 32, {"read": -1.0}).encode(),
+        BuildTime("ab" * 32, {"read": float("inf")}).encode(),
+        BuildTime("ab" * 32, {"read": 1e300}).encode(),
+        BuildTime("ab" * 32, {str(phase): 1.0 for phase in range(65)}).encode(),
+        BuildTime("ab" * 32, {"read": 1.0}).encode().replace(b'"1.000000"', b"1"),
+        BuildTime("ab" * 32, {"read": 1.0}).encode().replace(b'{"read":"1.000000"}', b"[1]"),
     ],
 )
 def test_a_remark_on_time_of_another_form_is_no_remark(content: bytes):
