@@ -31,6 +31,7 @@ from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
+from graphopt.cli.publish import publish
 from graphopt.cli.revoke import revoke
 from graphopt.cli.run import run
 from graphopt.cli.seal import seal
@@ -92,6 +93,7 @@ COMMANDS = {
     "revoke": revoke,
     "seal": seal,
     "open": open_sealed,
+    "publish": publish,
     "fed card": fed_card,
     "fed init": fed_init,
     "fed invitation": fed_invitation,
