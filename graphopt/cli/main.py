@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from graphopt.cli.anchor import anchor
+from graphopt.cli.audit.export import export as audit_export
+from graphopt.cli.audit.replay import replay as audit_replay
 from graphopt.cli.bench import bench
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
@@ -107,12 +109,15 @@ COMMANDS = {
     "fed delay": fed_delay,
     "fed cancel": fed_cancel,
     "fed relay": fed_relay,
+    "audit export": audit_export,
+    "audit replay": audit_replay,
 }
 """By name, in the order in which `--help` lists them; a name of several words stands in groups."""
 
 GROUPS = {
     "fed": "Found, join and govern a federation of several organisations.",
     "fed member": "Draft ballots that admit, change and remove members.",
+    "audit": "Export, sign and replay the log of an embedded chain.",
 }
 """What the first words of those names stand for."""
 
