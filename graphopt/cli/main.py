@@ -12,6 +12,7 @@ import typer
 
 from graphopt.cli.anchor import anchor
 from graphopt.cli.bench import bench
+from graphopt.cli.bom import bom
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
@@ -85,6 +86,7 @@ COMMANDS = {
     "seal": seal,
     "open": open_sealed,
     "publish": publish,
+    "bom": bom,
     "fed card": fed_card,
     "fed init": fed_init,
     "fed join": fed_join,
