@@ -14,6 +14,7 @@ from graphopt.cli.anchor import anchor
 from graphopt.cli.audit.export import export as audit_export
 from graphopt.cli.audit.replay import replay as audit_replay
 from graphopt.cli.bench import bench
+from graphopt.cli.bom import bom
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
@@ -96,6 +97,7 @@ COMMANDS = {
     "seal": seal,
     "open": open_sealed,
     "publish": publish,
+    "bom": bom,
     "fed card": fed_card,
     "fed init": fed_init,
     "fed invitation": fed_invitation,
