@@ -48,6 +48,9 @@ class InMemory:
     def events(self, name: str | None = None, subject: bytes | None = None) -> Sequence[Event]:
         return [event for event in self.told if event.name == name and subject in event.fields.values()]
 
+    def settle(self) -> None:
+        """Nothing is ever on its way here."""
+
     def submit(self, call: bytes, what: str) -> Receipt:
         raise NotImplementedError
 
