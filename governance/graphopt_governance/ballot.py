@@ -19,7 +19,7 @@ from graphopt_governance.contract import Event, Member, State
 from graphopt_governance.documents import write_document
 from graphopt_governance.errors import BallotError
 from graphopt_governance.member_key import MemberKey, in_order, recover
-from graphopt_governance.verify import printable, utc
+from graphopt_governance.wording import printable, utc
 
 FORMAT = "graphopt/ballot/v1"
 Ask = Callable[[Sequence[str]], None]

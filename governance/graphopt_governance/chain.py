@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,11 +21,30 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The contract as one block left it."""
+    """The contract as one block left it.
+
+    `header` is the block's, RLP as its hash covers it; `nodes` the nodes of the state that were read under it so far,
+    by hash: together they prove all that was read.  `agreed` names the nodes that gave the header, none on a ledger of
+    one's own; `final` is whether the block cannot be undone.
+    """
 
     block: int
     time: int
     state: State
+    header: bytes
+    nodes: Mapping[bytes, bytes]
+    basis: str
+    """What this rests on, in words."""
+    agreed: tuple[str, ...] = ()
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A block that is known from elsewhere to be of the chain: its number and its hash (32 bytes)."""
+
+    number: int
+    digest: bytes
 
 
 class Chain(Protocol):

@@ -34,6 +34,10 @@ class Storage(Protocol):
         """The word at `key`; 0 where nothing was written."""
         ...
 
+    def expect(self, keys: Sequence[int]) -> None:
+        """Hear that these words will be asked for: who reads from afar may then ask once for all."""
+        ...
+
 
 class Status(IntEnum):
     """What the federation holds of a digest."""
@@ -162,6 +166,13 @@ class State:
     def holder(self, signing: bytes) -> int:
         """The number of the member who has or had this signing key; 0 for nobody."""
         return self._map("holders", signing)
+
+    def expect(self, digest: bytes, signing: bytes) -> None:
+        """Say that a manifest's digest and its signer's key will be judged: fewer questions to who is far away."""
+        self._storage.expect([_slot(self._layout["records"], digest), _slot(self._layout["holders"], signing)])
+        base = _slot(self._layout["members"], word(self.holder(signing)))
+        model = _slot(self._layout["models"], self.record(digest).model + bytes(12))
+        self._storage.expect([model, base, base + 2, base + 3])
 
     def member(self, number: int) -> Member | None:
         """The member with this number; None when there is none now."""

@@ -29,6 +29,10 @@ class ChainError(GraphoptError):
     """A chain cannot be read or written, or is not the one that was asked for."""
 
 
+class UnreachableError(ChainError):
+    """Nothing answers where a chain should be; what it would have said is not known."""
+
+
 class ActionError(GraphoptError):
     """The contract turned an action down; `reason` is its word for why."""
 

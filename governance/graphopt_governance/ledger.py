@@ -37,7 +37,7 @@ from graphopt_governance.contract import (
 )
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.key_files import make_private_folder
-from graphopt_governance.state_trie import Header, TrieStorage
+from graphopt_governance.state_trie import Header, Recorded, TrieStorage
 
 if TYPE_CHECKING:
     from graphopt_governance.embedded import Outcome
@@ -71,12 +71,20 @@ class Ledger:
         self._domain = domain
 
     @classmethod
-    def create(cls, path: Path, founders: Sequence[Founder], quorum: int = 1, delay: int = 0) -> Ledger:
-        """Make a ledger with a federation of `founders`; or open the one that another process made first."""
+    def create(
+        cls, path: Path, founders: Sequence[Founder], quorum: int = 1, delay: int = 0, *, only_new: bool = False
+    ) -> Ledger:
+        """Make a ledger with a federation of `founders`; or open the one that another process made first.
+
+        ChainError instead, when it must be `only_new`.
+        """
         # 2**48 ids: two ledgers do not meet, and every tool that reads ids as floats still can
         chain_id = 2**48 + secrets.randbelow(2**48)
         with _new_file(path) as db:
-            if not _is_made(db):
+            if _is_made(db):
+                if only_new:
+                    raise ChainError(f"there is a federation at {path} already")
+            else:
                 _begin(db, chain_id, int(time.time()), deployment(founders, quorum, delay))
         return cls.open(path)
 
@@ -144,8 +152,9 @@ class Ledger:
         header = Header.decode(row[2]) if row is not None else None
         if row is None or header is None or (header.number, header.digest) != row[:2]:
             raise ChainError(f"the ledger at {self.path} was altered: its newest block does not have its hash")
-        state = State(TrieStorage(self._node, header.state_root, self._domain.contract))
-        return Snapshot(header.number, header.time, state)
+        nodes = Recorded(self._node)
+        state = State(TrieStorage(nodes, header.state_root, self._domain.contract))
+        return Snapshot(header.number, header.time, state, row[2], nodes.used, self.basis)
 
     def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
         """The contract's events, oldest first; of one name and about one digest where given."""

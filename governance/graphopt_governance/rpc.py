@@ -1,68 +1,70 @@
-"""A federation on any Ethereum chain, behind a node's RPC: the same `Chain` as the embedded one, through web3.
+"""A federation on any Ethereum chain, behind its nodes' RPC: the same `Chain` as the embedded one.
 
-What is believed: the node's word for the state of its finalized block.  What is not: which chain it serves (its id is
-checked), which contract answers (its address is kept in `Home.federation`, its code is hashed at each read), and that
-what was sent was done (the receipt is read again once its block is final).  The `rpc` modules alone
-import web3, and only an RPC chain loads them: importing web3 takes longer than a whole verification on the embedded
-chain.
+Reading (`rpc_reading`) believes a header that enough nodes agree on, and nothing else that they say.  Sending
+(`rpc_sending`) goes through the first node, and believes what was done when it is final.  Only what sends imports web3,
+and only when it sends: importing that takes longer than a whole verification.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from web3.providers import BaseProvider
+from typing import TYPE_CHECKING, Any
 
 from graphopt_governance.action import Domain
 from graphopt_governance.chain import Receipt, Snapshot
 from graphopt_governance.contract import Event, Founder, deployment
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
-from graphopt_governance.outbox import Outbox
-from graphopt_governance.rpc_node import Node
+from graphopt_governance.rpc_agreement import Agreement
+from graphopt_governance.rpc_endpoint import Endpoint, Provider
 from graphopt_governance.rpc_reading import Reader
-from graphopt_governance.rpc_sending import PATIENCE_SECONDS, Payer, Sender
 from graphopt_governance.where import Where
+
+if TYPE_CHECKING:
+    from graphopt_governance.rpc_sending import Payer, Sender
+
+PATIENCE_SECONDS = 1800.0
 
 
 class RpcChain:
-    """A federation behind a node; `RpcChain.open` and `RpcChain.found` make one.
+    """The federation that `where` names, behind nodes; `RpcChain.found` makes a new one.
 
-    `patience`: how many seconds `submit` waits for what it sent to be final (on Ethereum that takes some 15 minutes).
+    `where.agree` of `providers` must give a header alike before it is believed; what is sent goes through the first.
+    `patience`: how many seconds `submit` waits for what it sent to be final, on Ethereum some 15 minutes.  Nothing
+    is asked before something is read.
     """
 
     def __init__(
         self,
-        provider: BaseProvider,
-        domain: Domain,
-        first_block: int,
-        outbox: Outbox,
+        providers: Sequence[Provider],
+        where: Where,
+        home: Home,
         payer: Payer,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self._node = Node(provider)
-        self._node.check_chain(domain.chain_id)
-        self._domain = domain
-        self._reader = Reader(self._node, domain, first_block)
-        self._sender = Sender(self._node, outbox, payer, patience)
+        self._domain = where.domain
+        self._provider, self._home, self._payer, self._patience = providers[0], home, payer, patience
+        endpoints = [Endpoint(provider) for provider in providers]
+        agreement = Agreement(endpoints, where.agree, where.domain.chain_id, where.checkpoint)
+        self._reader = Reader(endpoints, agreement, where.domain, where.first_block)
 
     @classmethod
     def open(
         cls,
-        providers: Sequence[BaseProvider],
+        providers: Sequence[Provider],
         where: Where,
         home: Home,
         payer: Payer,
         patience: float = PATIENCE_SECONDS,
     ) -> RpcChain:
-        """The federation that `where` names, behind these nodes; ChainError when they serve another chain."""
-        return cls(providers[0], where.domain, where.first_block, Outbox(home.folder), payer, patience)
+        """The federation that `where` names, behind these nodes; what is sent is kept in the outbox of `home`."""
+        return cls(providers, where, home, payer, patience)
 
     @classmethod
     def found(
         cls,
-        provider: BaseProvider,
+        provider: Provider,
         home: Home,
         founders: Sequence[Founder],
         payer: Payer,
@@ -77,8 +79,8 @@ class RpcChain:
         """
         if home.federation.exists():
             raise ChainError(f"{home.federation} names a federation already")
-        node = Node(provider)
-        chain_id = node.chain_id
+        sender = _sender(provider, home, payer, patience)
+        chain_id = sender.node.chain_id
         places: list[Where] = []
 
         def keep(receipt: Mapping[str, Any]) -> None:
@@ -89,8 +91,7 @@ class RpcChain:
                 where.write(home, instead=bool(places))
                 places.append(where)
 
-        code = deployment(founders, quorum, delay)
-        Sender(node, Outbox(home.folder), payer, patience).send(None, code, "the new federation", keep)
+        sender.send(None, deployment(founders, quorum, delay), "the new federation", keep)
         return cls.open([provider], places[-1], home, payer, patience)
 
     @property
@@ -104,16 +105,16 @@ class RpcChain:
         return self._reader.basis
 
     def snapshot(self) -> Snapshot:
-        """The contract as of the finalized block; ChainError when the code at its address is not the federation's."""
+        """The contract as of the newest final block that the nodes agree on; ChainError when they prove none."""
         return self._reader.snapshot()
 
     def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
-        """The contract's final events, oldest first; of one name and about one digest where given."""
+        """The final events by the word of one node, oldest first; of one name and about one digest where given."""
         return self._reader.events(name, subject)
 
     def settle(self) -> None:
         """Return when what an earlier process sent from this home, and did not see final, is final."""
-        self._sender.settle()
+        _sender(self._provider, self._home, self._payer, self._patience).settle()
 
     def submit(self, call: bytes, what: str) -> Receipt:
         """Simulate a call to the contract, send it, and return once its block is final.
@@ -122,8 +123,26 @@ class RpcChain:
         in time: then the same call, repeated by whatever process, goes on waiting, and is done and paid once.
         """
         self.snapshot()
-        receipt = self._sender.send(self._domain.contract, call, what)
+        sender = _sender(self._provider, self._home, self._payer, self._patience)
+        receipt = sender.send(self._domain.contract, call, what)
         number = int(receipt["blockNumber"])
-        with self._node.asked() as eth:
+        with sender.node.asked() as eth:
             seconds = int(eth.get_block(number)["timestamp"])
+        self._await(number, what)
         return Receipt(number, seconds, int(receipt["gasUsed"]))
+
+    def _await(self, number: int, what: str) -> None:
+        """Return when enough nodes hold the block to be final too: who reads next then finds what was done."""
+        end = time.monotonic() + self._patience
+        while self._reader.snapshot().block < number:
+            if time.monotonic() > end:
+                raise ChainError(f"{what} is done in block {number}, which too few of the nodes hold to be final yet")
+            time.sleep(0.5)
+
+
+def _sender(provider: Provider, home: Home, payer: Payer, patience: float) -> Sender:
+    from graphopt_governance.outbox import Outbox
+    from graphopt_governance.rpc_node import Node
+    from graphopt_governance.rpc_sending import Sender
+
+    return Sender(Node(provider), Outbox(home.folder), payer, patience)

@@ -1,4 +1,4 @@
-"""An Ethereum node asked through web3, with one sentence for whatever goes wrong; reading and sending stand on it."""
+"""An Ethereum node asked through web3, with one sentence for whatever goes wrong: sending stands on it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers import BaseProvider
 
 from graphopt_governance.errors import ChainError
+from graphopt_governance.rpc_endpoint import Provider
 
 _TIMEOUT_SECONDS = 20
-
-
-def provider_at(url: str) -> BaseProvider:
-    """The node at `url`, which begins with http:// or https://; nothing is asked of it yet."""
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise ChainError("a chain is named by its node's URL, http://HOST:PORT or https://HOST/PATH")
-    return HTTPProvider(url, request_kwargs={"timeout": _TIMEOUT_SECONDS})
 
 
 class Node:
     """The node that `provider` reaches; `name` is its host and port, without what may be a secret."""
 
-    def __init__(self, provider: BaseProvider) -> None:
+    def __init__(self, provider: Provider) -> None:
+        if not isinstance(provider, BaseProvider):
+            url = str(getattr(provider, "endpoint_uri", ""))
+            provider = HTTPProvider(url, request_kwargs={"timeout": _TIMEOUT_SECONDS})
         web3 = Web3(provider)
         # chains with named block makers keep more in a header than Ethereum does
         web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)

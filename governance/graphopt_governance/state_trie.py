@@ -6,7 +6,7 @@ does not hash to what its parent says is refused.  Only the header's state root 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,6 +21,25 @@ _EMPTY_ROOT = keccak(b"\x80")
 
 Nodes = Callable[[bytes], bytes | None]
 """From a node's hash to its RLP; None when it is not there."""
+
+
+class IncompleteError(ChainError):
+    """What was given does not hold all nodes on the way to a value, so nothing is known of the value."""
+
+
+class Recorded:
+    """The nodes that `nodes` gives, each that was asked for kept in `used`: what is needed to read the same again."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self.used: dict[bytes, bytes] = {}
+
+    def __call__(self, digest: bytes) -> bytes | None:
+        """The RLP of a node, None when it is not there."""
+        raw = self._nodes(digest)
+        if raw is not None:
+            self.used[digest] = raw
+        return raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +79,9 @@ class TrieStorage:
         value = _lookup(self._nodes, self._root, keccak(word(key)))
         return int.from_bytes(_word(value), "big") if value is not None else 0
 
+    def expect(self, keys: Sequence[int]) -> None:
+        """Nothing: the nodes are at hand."""
+
 
 def _lookup(nodes: Nodes, root: bytes, key: bytes) -> bytes | None:
     """The value at the 32-byte `key`; None when the trie proves that there is none."""
@@ -90,7 +112,7 @@ def _lookup(nodes: Nodes, root: bytes, key: bytes) -> bytes | None:
 def _fetch(nodes: Nodes, digest: bytes) -> list[Any]:
     raw = nodes(digest)
     if raw is None:
-        raise ChainError("the chain's state is incomplete: a node is missing")
+        raise IncompleteError("the chain's state is incomplete: a node is missing")
     if keccak(raw) != digest:
         raise ChainError("the chain's state was altered: a node does not have the hash that its parent names")
     return _decode(raw)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from graphopt.bundle.statement import MANIFEST_NAME
 from graphopt.errors import BundleError
 from graphopt_governance.chain import Chain, Snapshot
 from graphopt_governance.contract import Event, Record, RecordKind, Status
-from graphopt_governance.errors import InclusionError
+from graphopt_governance.errors import ChainError, InclusionError
 from graphopt_governance.inclusions import BatchInclusion, find_inclusion
 from graphopt_governance.signing_key import signature_holds
+from graphopt_governance.wording import printable, utc
 
 
 class Code(StrEnum):
@@ -83,8 +83,9 @@ class Verdict:
         if self.reasons:
             return self.reasons[0].sentence
         # the block comes from the index of events, which is a convenience: the verdict does not rest on it
-        block = self.facts.get("anchored_block", "unknown")
-        return f"approved: anchored in block {block}, signed by member {self.facts['member']}"
+        block = self.facts.get("anchored_block")
+        since = f"as of block {self.facts['as_of_block']}" if block is None else f"anchored in block {block}"
+        return f"approved: {since}, signed by member {self.facts['member']}"
 
     def to_json(self) -> dict[str, Any]:
         """The same as data."""
@@ -124,7 +125,18 @@ def judge(manifest: Manifest, chain: Chain | None, inclusions: Path | None = Non
     if chain is None:
         reasons = [*_signature_reasons(manifest, None), Reason(Code.NOT_ANCHORED, "not anchored: no federation here")]
         return Verdict(tuple(reasons), digest.hex())
-    snapshot = chain.snapshot()
+    return judge_at(manifest, chain.snapshot(), chain, inclusions)
+
+
+def judge_at(manifest: Manifest, snapshot: Snapshot, chain: Chain, inclusions: Path | None = None) -> Verdict:
+    """The same by a snapshot of `chain` that was taken before.
+
+    What is proven under the snapshot's header decides.  Events only embellish: where there are none, or they are lies,
+    the same bundles are approved and refused for the same reasons.
+    """
+    digest = manifest.digest
+    if manifest.signature is not None:
+        snapshot.state.expect(digest, bytes.fromhex(manifest.signature.key))
     record = snapshot.state.record(digest)
     reasons = [*_withdrawal(record, digest, chain), *_signature_reasons(manifest, snapshot)]
     batch: BatchInclusion | None = None
@@ -164,12 +176,20 @@ def _in_batch(
     return found, _expiry(record, snapshot)
 
 
+def _told(chain: Chain, name: str, digest: bytes) -> Sequence[Event]:
+    """The events that go with what is proven already; none where they cannot be had, which changes no verdict."""
+    try:
+        return chain.events(name, digest)
+    except ChainError:
+        return ()
+
+
 def _withdrawal(record: Record, digest: bytes, chain: Chain, what: str = "") -> list[Reason]:
     if record.status not in (Status.REVOKED, Status.SUSPENDED):
         return []
     revoked = record.status is Status.REVOKED
     when = ""
-    if events := chain.events("Revoked" if revoked else "Suspended", digest):
+    if events := _told(chain, "Revoked" if revoked else "Suspended", digest):
         last = events[-1]
         why = last.fields["reason"].rstrip(b"\0").decode("utf-8", "replace")
         by = "" if revoked else f" by member {last.fields['member']}"
@@ -234,7 +254,7 @@ def _facts(
         "contract": "0x" + chain.domain.contract.hex(),
         "as_of_block": snapshot.block,
         "as_of_time": snapshot.time,
-        "ledger": chain.basis,
+        "basis": snapshot.basis,
     }
     if manifest.signature is not None:
         facts["signer"] = manifest.signature.key
@@ -242,20 +262,10 @@ def _facts(
     events: Sequence[Event] = ()
     if batch is not None:
         facts |= {"batch": batch.commitment.hex(), "place": batch.inclusion.index, "of": batch.inclusion.size}
-        events = chain.events("BatchAnchored", batch.commitment)
+        events = _told(chain, "BatchAnchored", batch.commitment)
     elif record.kind is RecordKind.MANIFEST:
-        events = chain.events("Anchored", manifest.digest)
+        events = _told(chain, "Anchored", manifest.digest)
     if events:
         facts["anchored_block"] = events[-1].block
         facts["anchored_time"] = events[-1].time
     return facts
-
-
-def utc(seconds: int) -> str:
-    """A time for people: 2026-11-22 18:00:00 UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def printable(text: str) -> str:
-    """Text from others as it may be shown: what could steer a terminal is replaced."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -13,6 +13,7 @@ from typing import Any
 
 from graphopt import strict_json
 from graphopt_governance.action import Domain
+from graphopt_governance.chain import Checkpoint
 from graphopt_governance.documents import Fields
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
@@ -27,8 +28,8 @@ _MAX_URL = 2048
 class Where:
     """A federation's contract, the block that made it, and how it is reached: a ledger's file, or nodes by URL.
 
-    `agree`: how many of the nodes must say the same before it is believed.  With neither `ledger` nor `endpoints` it
-    says only which federation is meant.
+    `agree`: how many of the nodes must say the same before it is believed; one that does not have the block
+    `checkpoint` is not counted.  With neither `ledger` nor `endpoints` it says only which federation is meant.
     """
 
     domain: Domain
@@ -36,6 +37,7 @@ class Where:
     ledger: Path | None = None
     endpoints: tuple[str, ...] = ()
     agree: int = 1
+    checkpoint: Checkpoint | None = None
 
     def reached_by(self, endpoints: tuple[str, ...], agree: int | None = None) -> Where:
         """The same federation, reached by these nodes; a majority of them must agree unless `agree` says how many.
@@ -57,7 +59,13 @@ class Where:
         }
         if self.ledger is not None:
             return document | {"ledger": str(self.ledger)}
-        return document | {"endpoints": list(self.endpoints), "agree": str(self.agree)}
+        document |= {"endpoints": list(self.endpoints), "agree": str(self.agree)}
+        if self.checkpoint is not None:
+            document |= {
+                "checkpoint_block": str(self.checkpoint.number),
+                "checkpoint_hash": self.checkpoint.digest.hex(),
+            }
+        return document
 
     def write(self, home: Home, *, instead: bool = False) -> None:
         """Keep it in `home`; ChainError when the home names another federation already, unless this comes `instead`."""
@@ -78,6 +86,9 @@ def read_where(home: Home) -> Where | None:
     document: Any = strict_json.decode(content, what)
     on_ledger = isinstance(document, dict) and "ledger" in document
     reach = {"ledger"} if on_ledger else {"endpoints", "agree"}
+    has_checkpoint = isinstance(document, dict) and "checkpoint_hash" in document
+    if has_checkpoint and not on_ledger:
+        reach |= {"checkpoint_block", "checkpoint_hash"}
     fields = Fields(document, FORMAT, {"chain", "contract", "first_block", *reach}, what)
     domain = Domain(fields.number("chain"), fields.bytes("contract", 20))
     first = fields.number("first_block", 2**63)
@@ -88,4 +99,7 @@ def read_where(home: Home) -> Where | None:
     agree = fields.number("agree", MAX_ENDPOINTS + 1)
     if not 1 <= agree <= len(endpoints):
         fields.refuse(f"{agree} of {len(endpoints)} endpoints cannot agree")
-    return Where(domain, first, None, endpoints, agree)
+    checkpoint = None
+    if has_checkpoint:
+        checkpoint = Checkpoint(fields.number("checkpoint_block", 2**63), fields.bytes("checkpoint_hash", 32))
+    return Where(domain, first, None, endpoints, agree, checkpoint)

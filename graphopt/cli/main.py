@@ -15,6 +15,10 @@ from graphopt.cli.bench import bench
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
+from graphopt.cli.fed.card import card as fed_card
+from graphopt.cli.fed.init import init as fed_init
+from graphopt.cli.fed.join import join as fed_join
+from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
@@ -25,13 +29,19 @@ from graphopt.cli.sign import sign
 from graphopt.cli.verify import verify
 from graphopt.version import __version__
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+
+def _group(purpose: str | None = None) -> typer.Typer:
+    return typer.Typer(
+        help=purpose,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+app = _group()
 
 
 def _print_version(wanted: bool) -> None:
@@ -73,11 +83,26 @@ COMMANDS = {
     "revoke": revoke,
     "seal": seal,
     "open": open_sealed,
+    "fed card": fed_card,
+    "fed init": fed_init,
+    "fed join": fed_join,
+    "fed status": fed_status,
 }
-"""By name, in the order in which `--help` lists them."""
+"""By name, in the order in which `--help` lists them; a name of several words stands in groups."""
 
-for name, command in COMMANDS.items():
-    app.command(name)(sentences_for_errors()(command))
+GROUPS = {
+    "fed": "Found, join and govern a federation of several organisations.",
+}
+"""What the first words of those names stand for."""
+
+_groups = {"": app}
+for path, purpose in GROUPS.items():
+    above, _, name = path.rpartition(" ")
+    _groups[path] = _group(purpose)
+    _groups[above].add_typer(_groups[path], name=name)
+for path, command in COMMANDS.items():
+    group, _, name = path.rpartition(" ")
+    _groups[group].command(name)(sentences_for_errors()(command))
 
 
 def main() -> None:

@@ -43,13 +43,13 @@ class InMemory:
         return "in memory"
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(1, self.federation.now, self.federation.state)
+        return Snapshot(1, self.federation.now, self.federation.state, b"", {}, self.basis)
 
     def events(self, name: str | None = None, subject: bytes | None = None) -> Sequence[Event]:
         return [event for event in self.told if event.name == name and subject in event.fields.values()]
 
     def settle(self) -> None:
-        """Nothing is ever on its way here."""
+        raise NotImplementedError
 
     def submit(self, call: bytes, what: str) -> Receipt:
         raise NotImplementedError

@@ -1,0 +1,78 @@
+"""`graphopt fed status`: how the federation stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphopt.cli.options import AsJson, ChainOption
+from graphopt.cli.progress import step
+
+if TYPE_CHECKING:
+    from graphopt.report import Section
+    from graphopt_governance.governing import Standing
+    from graphopt_governance.names import Names
+
+
+def status(chain: ChainOption = None, as_json: AsJson = False) -> None:
+    """Show the federation: its rules, its members, what waits for its time, and what was proposed and not decided.
+
+    \b
+    Example:
+      graphopt fed status --json
+    """
+    from graphopt.report import Entry, Facts, Format, Report, show
+    from graphopt_governance.founding import own_federation
+    from graphopt_governance.governing import standing
+    from graphopt_governance.home import Home
+    from graphopt_governance.member_key import account_at
+    from graphopt_governance.names import Names
+
+    home = Home.default(chain)
+    with step("asking the chain"):
+        asked = own_federation(home)
+        now = standing(asked)
+    names = Names.of(home).with_members(now.members)
+    facts = (
+        Entry("chain", "chain", str(asked.domain.chain_id)),
+        Entry("contract", "contract", "0x" + asked.domain.contract.hex()),
+        Entry("ledger", "ledger", asked.basis),
+        Entry("block", "newest block", now.block, Format.COUNT),
+    )
+    sections = describe_standing(now, names, account_at(home.member_key))
+    show(Report((Facts("", "Federation", facts), *sections)), as_json=as_json)
+
+
+def describe_standing(now: Standing, names: Names, own: bytes | None) -> tuple[Section, ...]:
+    """Rules, members and their keys, as sections of a report; the member with the account `own` is marked."""
+    from graphopt.report import Cell, Column, Entry, Facts, Format, Table
+    from graphopt_governance.action import names_of
+
+    rules = (
+        Entry("quorum", "approvals needed", now.quorum, Format.COUNT),
+        Entry("delay", "seconds that changes wait", now.delay, Format.COUNT),
+        Entry("epoch", "epoch", now.epoch, Format.COUNT),
+    )
+    columns = (
+        Column("number", "member", Format.COUNT),
+        Column("name", "name"),
+        Column("you", "you"),
+        Column("account", "account"),
+        Column("rights", "rights"),
+    )
+    keys = (Column("number", "member", Format.COUNT), Column("signing", "signs with"), Column("sealing", "opens with"))
+    rows: list[tuple[Cell, ...]] = [
+        (
+            member.number,
+            names.numbers.get(member.number),
+            member.account == own,
+            "0x" + member.account.hex(),
+            ", ".join(names_of(member.rights)) or "none",
+        )
+        for member in now.members
+    ]
+    held: list[tuple[Cell, ...]] = [(m.number, m.signing.hex(), m.sealing.hex()) for m in now.members]
+    return (
+        Facts("rules", "Rules", rules),
+        Table("members", "Members", columns, tuple(rows)),
+        Table("keys", "Members' keys", keys, tuple(held)),
+    )
