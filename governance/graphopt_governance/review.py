@@ -20,8 +20,10 @@ from graphopt_governance.batch import Batch
 from graphopt_governance.chain import Chain, Snapshot
 from graphopt_governance.contract import Event, Status
 from graphopt_governance.errors import BallotError, ProposalError
+from graphopt_governance.names import Names
 from graphopt_governance.proposal import Proposal, source_files
-from graphopt_governance.verify import Code, judge, utc
+from graphopt_governance.verify import Code, judge_at
+from graphopt_governance.wording import utc
 
 NOT_REBUILT = "NOTHING WAS REBUILT: this rests on the word of whoever made the bundle (--rebuild compiles it again)"
 
@@ -47,10 +49,9 @@ class Count:
         """How many signatures it lacks."""
         return max(self.needed - len(self.members), 0)
 
-    @property
-    def sentence(self) -> str:
-        """The same in words."""
-        who = ", ".join(f"member {number}" for number in self.members) or "nobody"
+    def sentence(self, names: Names) -> str:
+        """The same in words, with what the reader calls the members."""
+        who = ", ".join(f"member {names.label(number)}" for number in self.members) or "nobody"
         return f"signed so far by {who}; {self.needed} needed, {self.missing} missing"
 
 
@@ -75,49 +76,64 @@ def check_ballot(ballot: Ballot, chain: Chain) -> Snapshot:
     epoch = snapshot.state.number("epoch")
     if action.kind is not Kind.REMOVE and action.epoch != epoch:
         raise BallotError(
-            f"the federation's rules have changed since this ballot was made ({_changes(chain, action.epoch, epoch)}), so"
-            " no signature on it counts any more: make a new one and sign again"
+            "the federation's rules have changed since this ballot was made"
+            f" ({_changes(chain, action.epoch, epoch)}), so no signature on it counts any more: make a new one and sign"
+            " again"
         )
     _check_record(action, snapshot)
     return snapshot
 
 
 def review(proposal: Proposal, chain: Chain) -> Snapshot:
-    """Check everything about a proposal, and give the state it was checked in; an error in one sentence when it is unfit.
+    """Check everything about a proposal but what a rebuild would find; the state it was checked in.
 
-    What a rebuild would find is not looked at here.
+    ProposalError, BallotError or RefusedError, in one sentence, when it cannot be approved.
     """
     action = proposal.ballot.action
     if proposal.model is None:
         _check_batch(proposal)
     else:
-        _check_model(proposal, action, chain)
+        _check_model(proposal, action)
     if action.sealing != ZERO or (action.kind is Kind.BATCH and (action.name, action.evidence) != (bytes(20), ZERO)):
         raise ProposalError("the ballot carries more than what is shown of it")
+    snapshot = check_ballot(proposal.ballot, chain)
+    if proposal.model is not None:
+        next_version = snapshot.state.versions(action.name)[1] + 1
+        if action.amount != next_version:
+            raise ProposalError(
+                f"it would be version {action.amount} of {proposal.model!r}, whose next version is {next_version}:"
+                " propose it again"
+            )
     for manifest in proposal.manifests:
-        for reason in judge(manifest, chain).reasons:
+        for reason in judge_at(manifest, snapshot, chain).reasons:
             if reason.code is not Code.NOT_ANCHORED:
                 raise RefusedError(f"{manifest.digest.hex()[:16]}… cannot be approved: {reason.sentence}")
-    return check_ballot(proposal.ballot, chain)
+    return snapshot
 
 
-def lines(proposal: Proposal, snapshot: Snapshot, rebuilt: Measured | None = None) -> list[str]:
+def lines(proposal: Proposal, snapshot: Snapshot, names: Names, rebuilt: Measured | None = None) -> list[str]:
     """What a signature on a proposal says, one line for each thing; `rebuilt` is None when nothing was rebuilt."""
     first, *rest = proposal.ballot.describe()
     shown = [first]
     if proposal.model is not None:
-        shown += [f"  model: {proposal.model}", *record_lines(proposal.manifest, rebuilt)]
+        shown += [f"  model: {proposal.model}", *record_lines(proposal.manifest, snapshot, names, rebuilt)]
     else:
         for manifest in proposal.manifests:
-            shown += [f"  manifest {manifest.digest.hex()}", *(f"  {line}" for line in record_lines(manifest, rebuilt))]
+            shown.append(f"  manifest {manifest.digest.hex()}")
+            shown += [f"  {line}" for line in record_lines(manifest, snapshot, names, rebuilt)]
     if rebuilt is None:
         shown.append(f"  {NOT_REBUILT}")
-    return [*shown, *rest, f"  {count(proposal.ballot, snapshot).sentence}"]
+    return [*shown, *rest, f"  {count(proposal.ballot, snapshot).sentence(names)}"]
 
 
-def record_lines(manifest: Manifest, rebuilt: Measured | None = None) -> Iterator[str]:
+def record_lines(
+    manifest: Manifest, snapshot: Snapshot, names: Names, rebuilt: Measured | None = None
+) -> Iterator[str]:
     """What a manifest records of how its bundle was made; what it does not record is said to be missing."""
     build = manifest.predicate
+    if manifest.signature is not None:
+        maker = snapshot.state.holder(bytes.fromhex(manifest.signature.key))
+        yield f"  signed as made by: member {names.label(maker)}"
     source = source_files(manifest)
     beside = f", and {len(source) - 1} files beside it" if len(source) > 1 else ""
     yield f"  made from: SHA-256 {next(iter(source.values()))}{beside}"
@@ -131,7 +147,8 @@ def record_lines(manifest: Manifest, rebuilt: Measured | None = None) -> Iterato
     for target, counts in _object(build.get("program")).items():
         numbers = _object(counts)
         slow = ", ".join(f"{name} ×{times}" for name, times in _object(numbers.get("meanings")).items())
-        yield f"  calls on {target}: {numbers.get('steps')}, native {numbers.get('native')}, in Python: {slow or 'none'}"
+        calls = f"{numbers.get('steps')}, native {numbers.get('native')}, in Python {slow or 'none'}"
+        yield f"  calls on {target}: {calls}"
     tools = ", ".join(f"{name} {version}" for name, version in _object(build.get("tools")).items())
     yield f"  made with: {tools or 'not recorded'}"
     yield f"  files: {len(manifest.files)}, {sum(record.size for record in manifest.files):,} bytes"
@@ -140,7 +157,7 @@ def record_lines(manifest: Manifest, rebuilt: Measured | None = None) -> Iterato
         yield f"  rebuilt here, the same in every file; own evidence: {_evidence(rebuilt.own)}"
 
 
-def _check_model(proposal: Proposal, action: Action, chain: Chain) -> None:
+def _check_model(proposal: Proposal, action: Action) -> None:
     manifest, model = proposal.manifest, proposal.model or ""
     if action.kind is not Kind.ANCHOR:
         raise ProposalError(f"the ballot of this proposal would not approve it: it is a ballot to {_doing(proposal)}")
@@ -153,11 +170,6 @@ def _check_model(proposal: Proposal, action: Action, chain: Chain) -> None:
         raise ProposalError(f"the ballot is for another model than {model!r}")
     if action.evidence != build_key(manifest.predicate):
         raise ProposalError("the ballot names another build (source, options, targets) than the manifest records")
-    latest = chain.snapshot().state.versions(action.name)[1]
-    if action.amount != latest + 1 and proposal.ballot.domain == chain.domain:
-        raise ProposalError(
-            f"it would be version {action.amount} of {model!r}, whose next version is {latest + 1}: propose it again"
-        )
 
 
 def _check_batch(proposal: Proposal) -> None:
@@ -199,8 +211,8 @@ def _check_record(action: Action, snapshot: Snapshot) -> None:
         raise BallotError("only an approved version can be made current again, and this one is not")
     if action.nonce != record.nonce:
         raise BallotError(
-            "what is on record has changed since this ballot was made (approved, withdrawn or restored), so no signature"
-            " on it counts any more: make a new one and sign again"
+            "what is on record has changed since this ballot was made (approved, withdrawn or restored), so no"
+            " signature on it counts any more: make a new one and sign again"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from graphopt.cli.anchor import anchor
+from graphopt.cli.approve import approve
 from graphopt.cli.bench import bench
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
@@ -22,6 +23,8 @@ from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
+from graphopt.cli.propose import propose
+from graphopt.cli.relay import relay
 from graphopt.cli.revoke import revoke
 from graphopt.cli.run import run
 from graphopt.cli.seal import seal
@@ -78,9 +81,12 @@ COMMANDS = {
     "diff": diff,
     "bench": bench,
     "sign": sign,
+    "propose": propose,
+    "approve": approve,
     "anchor": anchor,
     "verify": verify,
     "revoke": revoke,
+    "relay": relay,
     "seal": seal,
     "open": open_sealed,
     "fed card": fed_card,
