@@ -34,7 +34,7 @@ from graphopt_governance.review import NOT_REBUILT, check_ballot, lines, review
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """An action was executed (`block` and `time` say when), or signed and written to `ballot` for the others to sign."""
+    """An action was executed (`block` and `time` say when), or signed and written to `ballot` for the others."""
 
     what: str
     digest: str
@@ -68,8 +68,8 @@ def revoke(
 ) -> Acted:
     """Withdraw a bundle, or a digest or batch given in hexadecimal; `emergency`: suspend it at once, as one member.
 
-    `reason` goes on the chain word for word (at most 32 bytes).  Where more signatures are needed, the ballot is written
-    to `output`; BallotError when that is None.
+    `reason` goes on the chain word for word (at most 32 bytes).  Where more signatures are needed, the ballot is
+    written to `output`; BallotError when that is None.
     """
     kind = Kind.SUSPEND if emergency else Kind.REVOKE
     return _act(member, kind, output, subject=digest_of(bundle), evidence=reason_bytes(reason))
@@ -117,9 +117,7 @@ def anchor_batch(
         raise ProposalError("a batch has at least one bundle, and none of them twice")
     chain = member.chain()
     batch = Batch(digests)
-    ballot = draft(
-        chain, Kind.BATCH, lasts=lasts, subject=batch.commitment, amount=batch.size, expires=expires
-    )
+    ballot = draft(chain, Kind.BATCH, lasts=lasts, subject=batch.commitment, amount=batch.size, expires=expires)
     proposal = Proposal(Path(), None, tuple(manifests), ballot)
     snapshot = review(proposal, chain)
     # whoever anchors vouches for his own work; that nothing was rebuilt is the others' concern

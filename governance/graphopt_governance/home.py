@@ -68,3 +68,8 @@ class Home:
     def inclusions(self) -> Path:
         """A folder with one file for each manifest that is known to be in an anchored batch."""
         return self.folder / "inclusions"
+
+    @property
+    def builds(self) -> Path:
+        """A folder with how long each bundle took to compile here: what `publish` tells others."""
+        return self.folder / "builds"

@@ -18,7 +18,7 @@ from graphopt_governance.actions import build_key
 from graphopt_governance.ballot import Ballot, needed
 from graphopt_governance.batch import Batch
 from graphopt_governance.chain import Chain, Snapshot
-from graphopt_governance.contract import Event, Status
+from graphopt_governance.contract import Status
 from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.names import Names
 from graphopt_governance.proposal import Proposal, source_files
@@ -218,24 +218,23 @@ def _check_record(action: Action, snapshot: Snapshot) -> None:
 
 def _changes(chain: Chain, since: int, now: int) -> str:
     """What changed in the federation after epoch `since`, as far as the chain's index tells."""
-    events = chain.events()
-    begun = [at for at, event in enumerate(events) if event.name == "RulesChanged" and event.fields["epoch"] == since]
-    told = [text for event in events[begun[-1] + 1 :] if (text := _change(event))] if begun else []
-    shown = told[-4:]
-    return "; ".join([f"epoch {since}, now {now}", *(["…"] if len(told) > 4 else []), *shown])
-
-
-def _change(event: Event) -> str | None:
-    fields = event.fields
-    match event.name:
-        case "MemberSet":
-            return f"member {fields['number']} joined or changed in block {event.block}"
-        case "MemberRemoved":
-            return f"member {fields['number']} left in block {event.block}"
-        case "RulesChanged":
-            return f"since block {event.block} {fields['quorum']} signatures are needed"
-        case _:
-            return None
+    told: list[str] = []
+    quorum: int | None = None
+    for event in chain.events():
+        fields = event.fields
+        match event.name:
+            case "RulesChanged" if fields["epoch"] <= since:
+                quorum, told = fields["quorum"], []
+            case "RulesChanged" if fields["quorum"] != quorum:
+                quorum = fields["quorum"]
+                told.append(f"since block {event.block} {quorum} signatures are needed")
+            case "MemberSet":
+                told.append(f"member {fields['number']} joined or changed in block {event.block}")
+            case "MemberRemoved":
+                told.append(f"member {fields['number']} left in block {event.block}")
+            case _:
+                pass
+    return "; ".join([f"epoch {since}, now {now}", *(["…"] if len(told) > 4 else []), *told[-4:]])
 
 
 def _evidence(evidence: Mapping[str, Any]) -> str:

@@ -24,8 +24,12 @@ from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
 from graphopt.cli.propose import propose
+from graphopt.cli.publish import publish
+from graphopt.cli.put_report import put_report
 from graphopt.cli.relay import relay
+from graphopt.cli.restore import restore
 from graphopt.cli.revoke import revoke
+from graphopt.cli.rollback import rollback
 from graphopt.cli.run import run
 from graphopt.cli.seal import seal
 from graphopt.cli.sign import sign
@@ -86,9 +90,13 @@ COMMANDS = {
     "anchor": anchor,
     "verify": verify,
     "revoke": revoke,
+    "restore": restore,
+    "rollback": rollback,
+    "report": put_report,
     "relay": relay,
     "seal": seal,
     "open": open_sealed,
+    "publish": publish,
     "fed card": fed_card,
     "fed init": fed_init,
     "fed join": fed_join,
