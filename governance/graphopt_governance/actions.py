@@ -242,7 +242,7 @@ def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_env
 def _ledger(path: Path) -> Ledger | None:
     from graphopt_governance.ledger import Ledger
 
-    return Ledger.open(path) if path.exists() and Ledger.is_made(path) else None
+    return Ledger.open(path) if Ledger.is_made(path) else None
 
 
 def build_key(predicate: Mapping[str, Any]) -> bytes:
