@@ -11,19 +11,37 @@ from typing import Annotated, NoReturn
 import typer
 
 from graphopt.cli.anchor import anchor
+from graphopt.cli.approve import approve
+from graphopt.cli.audit.export import export as audit_export
+from graphopt.cli.audit.replay import replay as audit_replay
 from graphopt.cli.bench import bench
+from graphopt.cli.bom import bom
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
+from graphopt.cli.fed.cancel import cancel as fed_cancel
 from graphopt.cli.fed.card import card as fed_card
+from graphopt.cli.fed.delay import delay as fed_delay
 from graphopt.cli.fed.init import init as fed_init
+from graphopt.cli.fed.invitation import invitation as fed_invitation
 from graphopt.cli.fed.join import join as fed_join
+from graphopt.cli.fed.log import log as fed_log
+from graphopt.cli.fed.member_add import member_add
+from graphopt.cli.fed.member_change import member_change
+from graphopt.cli.fed.member_remove import member_remove
+from graphopt.cli.fed.quorum import quorum as fed_quorum
+from graphopt.cli.fed.relay import relay as fed_relay
 from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
+from graphopt.cli.propose import propose
 from graphopt.cli.publish import publish
+from graphopt.cli.put_report import put_report
+from graphopt.cli.relay import relay
+from graphopt.cli.restore import restore
 from graphopt.cli.revoke import revoke
+from graphopt.cli.rollback import rollback
 from graphopt.cli.run import run
 from graphopt.cli.seal import seal
 from graphopt.cli.sign import sign
@@ -79,21 +97,41 @@ COMMANDS = {
     "diff": diff,
     "bench": bench,
     "sign": sign,
+    "propose": propose,
+    "approve": approve,
     "anchor": anchor,
     "verify": verify,
     "revoke": revoke,
+    "restore": restore,
+    "rollback": rollback,
+    "report": put_report,
+    "relay": relay,
     "seal": seal,
     "open": open_sealed,
     "publish": publish,
+    "bom": bom,
     "fed card": fed_card,
     "fed init": fed_init,
+    "fed invitation": fed_invitation,
     "fed join": fed_join,
     "fed status": fed_status,
+    "fed log": fed_log,
+    "fed member add": member_add,
+    "fed member change": member_change,
+    "fed member remove": member_remove,
+    "fed quorum": fed_quorum,
+    "fed delay": fed_delay,
+    "fed cancel": fed_cancel,
+    "fed relay": fed_relay,
+    "audit export": audit_export,
+    "audit replay": audit_replay,
 }
 """By name, in the order in which `--help` lists them; a name of several words stands in groups."""
 
 GROUPS = {
     "fed": "Found, join and govern a federation of several organisations.",
+    "fed member": "Draft ballots that admit, change and remove members.",
+    "audit": "Export, sign and replay the log of an embedded chain.",
 }
 """What the first words of those names stand for."""
 

@@ -24,10 +24,6 @@ RightsOption = Annotated[
         show_default=False,
     ),
 ]
-BallotOutput = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Where the ballot is written.", show_default=False),
-]
 LedgerOption = Annotated[
     Path | None,
     typer.Option(

@@ -9,6 +9,7 @@ from graphopt.cli.progress import step
 
 if TYPE_CHECKING:
     from graphopt.report import Section
+    from graphopt_governance.chronicle import Undecided
     from graphopt_governance.governing import Standing
     from graphopt_governance.names import Names
 
@@ -21,6 +22,7 @@ def status(chain: ChainOption = None, as_json: AsJson = False) -> None:
       graphopt fed status --json
     """
     from graphopt.report import Entry, Facts, Format, Report, show
+    from graphopt_governance.chronicle import undecided
     from graphopt_governance.founding import own_federation
     from graphopt_governance.governing import standing
     from graphopt_governance.home import Home
@@ -31,7 +33,11 @@ def status(chain: ChainOption = None, as_json: AsJson = False) -> None:
     with step("asking the chain"):
         asked = own_federation(home)
         now = standing(asked)
-    names = Names.of(home).with_members(now.members)
+        still = undecided(asked)
+    kept = Names.of(home)
+    names = kept.with_members(now.members)
+    if names != kept:
+        names.keep(home)
     facts = (
         Entry("chain", "chain", str(asked.domain.chain_id)),
         Entry("contract", "contract", "0x" + asked.domain.contract.hex()),
@@ -39,7 +45,7 @@ def status(chain: ChainOption = None, as_json: AsJson = False) -> None:
         Entry("block", "newest block", now.block, Format.COUNT),
     )
     sections = describe_standing(now, names, account_at(home.member_key))
-    show(Report((Facts("", "Federation", facts), *sections)), as_json=as_json)
+    show(Report((Facts("", "Federation", facts), *sections, *_describe_undecided(still, names))), as_json=as_json)
 
 
 def describe_standing(now: Standing, names: Names, own: bytes | None) -> tuple[Section, ...]:
@@ -75,4 +81,32 @@ def describe_standing(now: Standing, names: Names, own: bytes | None) -> tuple[S
         Facts("rules", "Rules", rules),
         Table("members", "Members", columns, tuple(rows)),
         Table("keys", "Members' keys", keys, tuple(held)),
+    )
+
+
+def _describe_undecided(still: Undecided, names: Names) -> tuple[Section, ...]:
+    from graphopt.report import Column, Format, Table
+
+    waiting = (
+        Column("what", "what"),
+        Column("ready", "can be relayed again from", Format.TIME),
+        Column("block", "approved in block", Format.COUNT),
+        Column("identity", "ballot"),
+    )
+    proposed = (
+        Column("digest", "manifest"),
+        Column("model", "model"),
+        Column("version", "version", Format.COUNT),
+        Column("member", "by member"),
+        Column("block", "in block", Format.COUNT),
+        Column("block_time", "at", Format.TIME),
+    )
+    waits = tuple((item.what, item.ready, item.block, item.identity) for item in still.waiting)
+    rows = tuple(
+        (item.digest, item.model, item.version, names.label(item.member), item.block, item.block_time)
+        for item in still.proposed
+    )
+    return (
+        Table("waiting", "Approved, waiting for the delay", waiting, waits),
+        Table("proposed", "Proposed and not decided", proposed, rows, most=20),
     )
