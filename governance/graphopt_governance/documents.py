@@ -105,6 +105,10 @@ class Fields:
             self.refuse(f"{name} has {wrong[0][:80]!a}, not a number")
         return {int(key): text for key, text in texts.items()}
 
+    def each_bytes(self, name: str, size: int, most: int) -> tuple[bytes, ...]:
+        """At most `most` times `size` bytes."""
+        return tuple(self._bytes(item, size, name) for item in self._list(name, most))
+
     def refuse(self, why: str) -> NoReturn:
         """DocumentError: this is not what it should be."""
         raise DocumentError(f"{self._what} cannot be used: {why}")

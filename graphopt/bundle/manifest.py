@@ -51,7 +51,7 @@ def write_manifest(folder: str | Path, predicate: Mapping[str, Any]) -> Manifest
     records: list[FileRecord] = []
     for name in sorted(_names(folder) - {MANIFEST_NAME}):
         check_name(name)
-        with _open(folder, name) as file:
+        with open_plain(folder, name) as file:
             digest, size = _digest(file)
         records.append(FileRecord(name, digest, size))
     manifest = new_manifest(records, predicate)
@@ -81,7 +81,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a bundle: there is no such folder")
     try:
-        with _open(folder, MANIFEST_NAME) as file:
+        with open_plain(folder, MANIFEST_NAME) as file:
             return parse_manifest(_read(file, MAX_ENVELOPE + 1))
     except FileNotFoundError as error:
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_NAME}") from error
@@ -183,7 +183,7 @@ def _names(folder: Path) -> set[str]:
 
 
 @contextmanager
-def _open(folder: Path, name: str) -> Generator[io.FileIO]:
+def open_plain(folder: Path, name: str) -> Generator[io.FileIO]:
     """Open a plain file below `folder` without following a link in any part of `name`."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     *parents, last = name.split("/")
@@ -212,7 +212,7 @@ def _open(folder: Path, name: str) -> Generator[io.FileIO]:
 def open_recorded(folder: Path, record: FileRecord) -> Generator[io.FileIO]:
     """Open a file of a bundle as a plain file, following no link; AlteredError when that cannot be done."""
     try:
-        with _open(folder, record.name) as file:
+        with open_plain(folder, record.name) as file:
             yield file
     except FileNotFoundError as error:
         raise AlteredError(record.name, "is missing from the bundle") from error

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from graphopt.cli.anchor import anchor
+from graphopt.cli.approve import approve
 from graphopt.cli.audit.export import export as audit_export
 from graphopt.cli.audit.replay import replay as audit_replay
 from graphopt.cli.bench import bench
@@ -36,8 +37,13 @@ from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
+from graphopt.cli.propose import propose
 from graphopt.cli.publish import publish
+from graphopt.cli.put_report import put_report
+from graphopt.cli.relay import relay
+from graphopt.cli.restore import restore
 from graphopt.cli.revoke import revoke
+from graphopt.cli.rollback import rollback
 from graphopt.cli.run import run
 from graphopt.cli.seal import seal
 from graphopt.cli.sign import sign
@@ -93,9 +99,15 @@ COMMANDS = {
     "diff": diff,
     "bench": bench,
     "sign": sign,
+    "propose": propose,
+    "approve": approve,
     "anchor": anchor,
     "verify": verify,
     "revoke": revoke,
+    "restore": restore,
+    "rollback": rollback,
+    "report": put_report,
+    "relay": relay,
     "seal": seal,
     "open": open_sealed,
     "publish": publish,
