@@ -68,3 +68,13 @@ class Home:
     def inclusions(self) -> Path:
         """A folder with one file for each manifest that is known to be in an anchored batch."""
         return self.folder / "inclusions"
+
+    @property
+    def proofs(self) -> Path:
+        """A folder with what the chain proved of each bundle when it was last asked, and what this home has seen."""
+        return self.folder / "proofs"
+
+    @property
+    def policy(self) -> Path:
+        """What the gate asks for beyond approval (`policy`)."""
+        return self.folder / "policy.toml"
