@@ -6,6 +6,7 @@ The kinds and rights are those of `contracts/Federation.vy`, which says what eac
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -52,6 +53,19 @@ class Right(IntFlag):
 
 
 ALL_RIGHTS = Right.PROPOSE | Right.APPROVE | Right.REVOKE | Right.REPORT | Right.DECRYPT
+
+
+def rights_named(names: Iterable[str]) -> Right:
+    """The rights of these names, in lower case; KeyError for a name that is none's."""
+    found = Right(0)
+    for name in names:
+        found |= Right[name.upper()]
+    return found
+
+
+def names_of(rights: Right) -> list[str]:
+    """The names of rights, in lower case."""
+    return [right.name.lower() for right in rights if right.name]
 
 
 @dataclass(frozen=True, slots=True)

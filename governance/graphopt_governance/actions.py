@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graphopt_governance.action import Action
     from graphopt_governance.ballot import Ask
     from graphopt_governance.chain import Chain, Receipt
+    from graphopt_governance.contract import Founder
     from graphopt_governance.ledger import Ledger
     from graphopt_governance.member_key import MemberKey
     from graphopt_governance.verify import Verdict
@@ -253,7 +254,7 @@ def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_env
         from graphopt_governance.rpc import RpcChain
         from graphopt_governance.rpc_endpoint import provider_at
 
-        return RpcChain.open([provider_at(url) for url in where.endpoints], where, home, _payer(home, passphrase))
+        return RpcChain.open([provider_at(url) for url in where.endpoints], where, home, payer(home, passphrase))
     if where.ledger is None:
         raise ChainError("nothing says how the federation is reached: by a ledger's file, or by nodes")
     chain = _ledger(where.ledger)
@@ -289,24 +290,26 @@ def _refuse_unfit(verdict: Verdict) -> None:
 
 
 def _found(home: Home, passphrase: Passphrase) -> Chain:
-    from graphopt_governance.action import ALL_RIGHTS
-    from graphopt_governance.contract import Founder
+    from graphopt_governance.governing import member_card
     from graphopt_governance.ledger import Ledger
-    from graphopt_governance.member_key import load_member_key
-    from graphopt_governance.signing_key import load_signing_key
 
-    member = load_member_key(home.member_key, passphrase)
-    signing = load_signing_key(home.signing_key, passphrase)
-    founders = [Founder(member.account, ALL_RIGHTS, signing.hint)]
+    founders = [member_card(home, passphrase=passphrase)]
     if not home.endpoints:
         return Ledger.create(home.ledger, founders)
+    return deploy(home, founders, 1, 0, passphrase)
+
+
+def deploy(home: Home, founders: Sequence[Founder], quorum: int, delay: int, passphrase: Passphrase) -> Chain:
+    """A new federation on the chain that `home.chain` names; its place is kept in `home.federation`."""
     from graphopt_governance.rpc import RpcChain
     from graphopt_governance.rpc_endpoint import provider_at
 
-    return RpcChain.found(provider_at(home.endpoints[0]), home, founders, _payer(home, passphrase))
+    provider = provider_at(home.endpoints[0])
+    return RpcChain.found(provider, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
 
 
-def _payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:
+def payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:
+    """What opens the key that pays on an RPC chain."""
     from graphopt_governance.member_key import load_member_key
 
     return lambda: load_member_key(home.member_key, passphrase, make=False)

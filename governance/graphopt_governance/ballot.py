@@ -162,6 +162,11 @@ def needed(kind: Kind, state: State) -> int:
     return 1 if kind in SINGLE else state.number("quorum")
 
 
+def sentence_for(kind: int) -> str:
+    """What this kind of action does, in words."""
+    return _SENTENCES[Kind(kind)] if 1 <= kind <= Kind.CANCEL else f"an action of the unknown kind {kind}"
+
+
 def member_json(member: Member) -> dict[str, Any]:
     """A member as data."""
     return {

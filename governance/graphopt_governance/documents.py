@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -69,6 +69,11 @@ class Fields:
         """`size` bytes."""
         return self._bytes(self._values[name], size, name)
 
+    def some_bytes(self, name: str, most: int) -> bytes:
+        """At most `most` bytes."""
+        value = self._values[name]
+        return self._bytes(value, min(len(value) // 2 if isinstance(value, str) else 0, most), name)
+
     def number(self, name: str, limit: int = 2**256) -> int:
         """A number below `limit`."""
         value = self._values[name]
@@ -93,16 +98,12 @@ class Fields:
             self.refuse(f"{name} is not an object of at most {most} fields")
         return {key: self._text(item, MAX_TEXT, name) for key, item in cast("dict[str, Any]", value).items()}
 
-    def each_bytes(self, name: str, size: int, most: int) -> tuple[bytes, ...]:
-        """At most `most` times `size` bytes."""
-        return tuple(self._bytes(item, size, name) for item in self._list(name, most))
-
-    def has(self, name: str, check: Callable[[Any], bool], wanted: str) -> Any:
-        """The field's value, for which `check` holds; it is `wanted`, in words."""
-        value = self._values[name]
-        if not check(value):
-            self.refuse(f"{name} is {json.dumps(value)[:80]}, not {wanted}")
-        return value
+    def numbered(self, name: str, most: int) -> dict[int, str]:
+        """At most `most` texts by number."""
+        texts = self.named(name, most)
+        if wrong := [key for key in texts if not re.fullmatch("[1-9][0-9]{0,8}", key)]:
+            self.refuse(f"{name} has {wrong[0][:80]!a}, not a number")
+        return {int(key): text for key, text in texts.items()}
 
     def refuse(self, why: str) -> NoReturn:
         """DocumentError: this is not what it should be."""

@@ -27,8 +27,8 @@ class ChainGate:
     """A gate (`graphopt.bundle.WatchingGate`) that asks the federation on `chain`; where that is None nothing passes.
 
     `inclusions`: a folder with proofs that manifests are in anchored batches.  `every`: after how many seconds a
-    running process asks again about what it loaded; None: only where `graphopt.load(..., recheck=...)` says so.  `judge`, where
-    it is given, judges instead of `chain`: `ChainGate.default` hands in that of a home, with its policy.
+    running process asks again about what it loaded; None: only where `graphopt.load(..., recheck=...)` says so.
+    `judge`, where it is given, judges instead of `chain`: `ChainGate.default` hands in that of a home, with its policy.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from graphopt.bundle import Manifest
@@ -22,9 +23,13 @@ from graphopt_governance.home import Home
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
 from graphopt_governance.ledger import Ledger
 from graphopt_governance.member_key import load_member_key
+from graphopt_governance.sealing_key import load_sealing_key
 from graphopt_governance.signing_key import load_signing_key
 
 WEEK = 7 * 86400
+MAX_MEMBERS = 32
+MAX_DELAY = 30 * 86400
+"""The contract's own limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +56,18 @@ class Standing:
 def member_card(
     home: Home, rights: Right = ALL_RIGHTS, passphrase: Passphrase = passphrase_from_environment
 ) -> Founder:
-    """What a member tells the others about himself; his keys are made on first use and stay where they are."""
+    """A member as the contract takes him; his three keys are made on first use and stay where they are."""
     member = load_member_key(home.member_key, passphrase)
-    return Founder(member.account, rights, load_signing_key(home.signing_key, passphrase).hint)
+    signing = load_signing_key(home.signing_key, passphrase)
+    return Founder(member.account, rights, signing.hint, load_sealing_key(home.sealing_key, passphrase).recipient)
 
 
-def found(home: Home, members: Sequence[Founder], quorum: int, delay: int = 0) -> Chain:
-    """A new federation of `members` on the embedded chain of `home`; BallotError when there is one already."""
-    if home.ledger.exists() and Ledger.is_made(home.ledger):
-        raise BallotError(f"there is a federation at {home.ledger} already")
-    return Ledger.create(home.ledger, members, quorum, delay)
+def found(home: Home, members: Sequence[Founder], quorum: int, delay: int = 0, ledger: Path | None = None) -> Chain:
+    """A new federation of `members` on the embedded chain, in the file `ledger`, else in `home`.
+
+    ChainError when there is one already.
+    """
+    return Ledger.create(ledger or home.ledger, members, quorum, delay, only_new=True)
 
 
 def draft(chain: Chain, kind: Kind, *, lasts: int = WEEK, **fields: Any) -> Ballot:

@@ -78,3 +78,8 @@ class Home:
     def policy(self) -> Path:
         """What the gate asks for beyond approval (`policy`)."""
         return self.folder / "policy.toml"
+
+    @property
+    def builds(self) -> Path:
+        """A folder with how long each bundle took to compile here: what `publish` tells others."""
+        return self.folder / "builds"

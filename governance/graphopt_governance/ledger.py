@@ -71,12 +71,20 @@ class Ledger:
         self._domain = domain
 
     @classmethod
-    def create(cls, path: Path, founders: Sequence[Founder], quorum: int = 1, delay: int = 0) -> Ledger:
-        """Make a ledger with a federation of `founders`; or open the one that another process made first."""
+    def create(
+        cls, path: Path, founders: Sequence[Founder], quorum: int = 1, delay: int = 0, *, only_new: bool = False
+    ) -> Ledger:
+        """Make a ledger with a federation of `founders`; or open the one that another process made first.
+
+        ChainError instead, when it must be `only_new`.
+        """
         # 2**48 ids: two ledgers do not meet, and every tool that reads ids as floats still can
         chain_id = 2**48 + secrets.randbelow(2**48)
         with _new_file(path) as db:
-            if not _is_made(db):
+            if _is_made(db):
+                if only_new:
+                    raise ChainError(f"there is a federation at {path} already")
+            else:
                 _begin(db, chain_id, int(time.time()), deployment(founders, quorum, delay))
         return cls.open(path)
 

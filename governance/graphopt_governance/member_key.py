@@ -78,6 +78,19 @@ def load_member_key(
     return MemberKey(ec.derive_private_key(int.from_bytes(private, "big"), ec.SECP256K1()))
 
 
+def account_at(path: Path) -> bytes | None:
+    """The account of the keystore at `path` by its own word, which takes no passphrase; None where it says none.
+
+    Good for telling a member which of the members he is, and for nothing that matters.
+    """
+    content = read_key_file(path)
+    try:
+        account = bytes.fromhex(json.loads(content or b"{}")["address"].removeprefix("0x"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return account if len(account) == 20 else None
+
+
 def recover(identity: bytes, signature: bytes) -> bytes:
     """The account whose key made a 65-byte `signature` over `identity`; BallotError for one that cannot count."""
     from eth_keys.datatypes import Signature

@@ -19,15 +19,18 @@ from typing import Any, cast
 from eth_hash.auto import keccak
 
 from graphopt import strict_json
+from graphopt_governance import rlp_decoding
 from graphopt_governance.action import Action
 from graphopt_governance.contract import executed
-from graphopt_governance.documents import Fields
+from graphopt_governance.documents import Fields, read_document
 from graphopt_governance.errors import ChainError
 from graphopt_governance.fees import Fees
 from graphopt_governance.key_files import make_private_folder, replace_key_file, sync_folder
 
 FORMAT = "graphopt/outbox/v1"
-_MAX_BYTES = 4 << 20
+MAX_ATTEMPTS = 24
+_MAX_HEX = 40_000
+"""Of one transaction: the contract's own code is the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,55 +78,30 @@ class Outgoing:
         return asked.nonce - mine.nonce in (0, 1) and asked.epoch - mine.epoch in (0, 1)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as data."""
+        """The same as data: the signed bytes say all else."""
         return {
             "format": FORMAT,
             "what": self.what,
-            "chain": str(self.chain),
             "account": self.account.hex(),
-            "nonce": str(self.nonce),
-            "to": self.to.hex() if self.to is not None else None,
-            "data": self.data.hex(),
-            "gas": str(self.gas),
-            "attempts": [
-                {
-                    "raw": attempt.raw.hex(),
-                    "most": str(attempt.fees.most),
-                    "tip": str(attempt.fees.tip) if attempt.fees.tip is not None else None,
-                }
-                for attempt in self.attempts
-            ],
+            "sent": [attempt.raw.hex() for attempt in self.attempts],
         }
 
     @classmethod
     def from_json(cls, document: object, what: str) -> Outgoing:
         """Read what `to_json` gives; DocumentError, about `what`, for anything else."""
-        names = {"what", "chain", "account", "nonce", "to", "data", "gas", "attempts"}
-        fields = Fields(document, FORMAT, names, what)
-        makes = fields.has("to", lambda value: value is None or _is_hex(value), "an address") is None
-        data = bytes.fromhex(fields.has("data", _is_hex, "bytes in hexadecimal"))
-        listed = fields.has("attempts", _are_attempts, "a list of signed transactions")
-        attempts = [
-            Attempt(
-                bytes.fromhex(item["raw"]), Fees(int(item["most"]), None if item["tip"] is None else int(item["tip"]))
-            )
-            for item in listed
-        ]
-        if not makes:
-            try:
-                executed(data)
-            except ValueError as error:
-                fields.refuse(str(error))
-        return cls(
-            fields.text("what", 200),
-            fields.number("chain"),
-            fields.bytes("account", 20),
-            fields.number("nonce", 2**64),
-            None if makes else fields.bytes("to", 20),
-            data,
-            fields.number("gas", 2**64),
-            tuple(attempts),
-        )
+        fields = Fields(document, FORMAT, {"what", "account", "sent"}, what)
+        account = fields.bytes("account", 20)
+        try:
+            forms = [
+                _decoded(fields.text("what", 200), account, bytes.fromhex(text))
+                for text in fields.texts("sent", MAX_ATTEMPTS, _MAX_HEX)
+            ]
+        except (ValueError, TypeError, IndexError, RecursionError):
+            fields.refuse("sent has something else than signed transactions")
+        first = replace(forms[0], attempts=()) if forms else None
+        if first is None or any(replace(form, attempts=()) != first for form in forms):
+            fields.refuse("sent has none, or different transactions")
+        return replace(first, attempts=tuple(form.attempts[0] for form in forms))
 
 
 class Outbox:
@@ -159,15 +137,8 @@ class Outbox:
 
     def load(self) -> Outgoing | None:
         """What is in it, None when that is nothing; ChainError when it cannot be read."""
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(_MAX_BYTES)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ChainError(f"the outbox {self.path} cannot be read: {error.strerror}") from error
-        what = f"the outbox {self.path}"
-        return Outgoing.from_json(strict_json.decode(content, what), what)
+        what = "the outbox"
+        return Outgoing.from_json(read_document(self.path, what), f"{what} {self.path}") if self.path.exists() else None
 
     def save(self, outgoing: Outgoing) -> None:
         """Put `outgoing` in it, and return once that is on the disk."""
@@ -184,22 +155,20 @@ def _purpose(action: Action) -> Action:
     return replace(action, epoch=0, nonce=0, deadline=0)
 
 
-def _is_hex(value: object) -> bool:
-    return isinstance(value, str) and not len(value) % 2 and not set(value) - set("0123456789abcdef")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 40
-
-
-def _are_attempts(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(_is_attempt(item) for item in cast("list[object]", value))
-
-
-def _is_attempt(value: object) -> bool:
-    if not isinstance(value, dict) or cast("dict[str, Any]", value).keys() != {"raw", "most", "tip"}:
-        return False
-    fields = cast("dict[str, Any]", value)
-    return (
-        _is_hex(fields["raw"]) and _is_number(fields["most"]) and (fields["tip"] is None or _is_number(fields["tip"]))
-    )
+def _decoded(what: str, account: bytes, raw: bytes) -> Outgoing:
+    """The signed transaction `raw`, of EIP-1559's form or the older one; ValueError for anything else."""
+    typed = raw[:1] == b"\2"
+    fields: Any = rlp_decoding.decode(raw[1:] if typed else raw)
+    if not isinstance(fields, list) or len(cast("list[object]", fields)) != (12 if typed else 9):
+        raise ValueError("not a transaction")
+    if typed:
+        chain, nonce, tip, most, gas = (int.from_bytes(field, "big") for field in fields[:5])
+        fees = Fees(most, tip)
+    else:
+        nonce, most, gas, signed_for = (int.from_bytes(fields[index], "big") for index in (0, 1, 2, 6))
+        # EIP-155
+        chain, fees = (signed_for - 35) // 2, Fees(most, None)
+    to, data = (fields[5], fields[7]) if typed else (fields[3], fields[5])
+    if to:
+        executed(data)
+    return Outgoing(what, chain, account, nonce, to or None, data, gas, (Attempt(raw, fees),))

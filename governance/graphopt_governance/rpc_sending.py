@@ -20,7 +20,7 @@ from graphopt_governance.contract import revert_reason
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.fees import CAP, Fees, capped, ether, fee_cap, fees_asked, gwei
 from graphopt_governance.member_key import MemberKey
-from graphopt_governance.outbox import Attempt, Outbox, Outgoing
+from graphopt_governance.outbox import MAX_ATTEMPTS, Attempt, Outbox, Outgoing
 from graphopt_governance.rpc_node import Node
 
 Payer = Callable[[], MemberKey]
@@ -34,6 +34,9 @@ PATIENCE_SECONDS = 1800.0
 
 RAISE_SECONDS = 90.0
 """How long a transaction waits for a block, while blocks come, before it offers more."""
+
+_ROOM = 10**7
+"""More gas than anything here takes."""
 
 _log = logging.getLogger("graphopt.chain")
 
@@ -122,16 +125,12 @@ class Sender:
         try:
             with self.node.asked() as eth:
                 chain = int(eth.chain_id)
-                eth.call(call, "latest")
                 fees, least = fees_asked(eth)
                 fees = capped(fees, least)
                 if after is not None:
                     fees = fees.over(after)
                 has = int(eth.get_balance(account, "latest"))
-                gas = int(eth.estimate_gas(call)) * 5 // 4 if has else 0
-                if not has or gas * fees.most > has:
-                    needs = f"may need {ether(gas * fees.most)}" if has else "needs some"
-                    raise ChainError(f"it has {ether(has)} ether and {needs}; send it that much and repeat this")
+                gas = self._gas(call, has, fees)
                 if nonce is None:
                     nonce = int(eth.get_transaction_count(account, "pending"))
         except ContractLogicError as error:
@@ -139,6 +138,21 @@ class Sender:
         except ChainError as error:
             raise ChainError(f"{what} was not sent; 0x{payer.account.hex()} pays for gas: {error}") from error
         return self._signed(Outgoing(what, chain, payer.account, nonce, to, data, gas, ()), fees, payer)
+
+    def _gas(self, call: dict[str, Any], has: int, fees: Fees) -> int:
+        """How much gas to offer, simulated; ChainError when the account, which has `has` wei, cannot pay for it."""
+        short = f"it has {ether(has)} ether"
+        try:
+            with self.node.asked() as eth:
+                eth.call(call, "latest")
+                gas = int(eth.estimate_gas(call)) * 5 // 4
+        except ChainError as error:
+            if has < _ROOM * fees.most:
+                raise ChainError(f"{short}; send it more and repeat this ({error})") from error
+            raise
+        if gas * fees.most > has:
+            raise ChainError(f"{short} and may need {ether(gas * fees.most)}; send it that much and repeat this")
+        return gas
 
     def _signed(self, outgoing: Outgoing, fees: Fees, payer: MemberKey) -> Outgoing:
         """The transaction with one signed form more."""
@@ -157,7 +171,7 @@ class Sender:
         except ChainError as error:
             if isinstance(error.__cause__, Web3RPCError) and not self._is_known(outgoing):
                 self.outbox.clear()
-                if any(sign in str(error).lower() for sign in ("nonce too low", "underpriced")):
+                if _is_too_little(error) or self._count(outgoing, "latest") > outgoing.nonce:
                     raise ChainError(_taken(outgoing)) from error
                 raise ChainError(
                     f"{outgoing.what} was not sent; 0x{outgoing.account.hex()} pays for gas: {error}"
@@ -234,18 +248,18 @@ class Sender:
         try:
             self._give(outgoing)
         except ChainError as error:
-            text = str(error).lower()
-            if "underpriced" in text or "fee too low" in text or "less than block base fee" in text:
+            if _is_too_little(error):
                 return self._raised(outgoing)
-            if not any(
-                known in text for known in ("nonce too low", "already known", "already imported", "known trans")
-            ):
+            # clients word it each in their own way; what counts is whether it arrived, or its nonce is used
+            if not self._is_known(outgoing) and self._count(outgoing, "latest") <= outgoing.nonce:
                 raise ChainError(f"{outgoing.what} is signed and cannot be sent: {error}") from error
         return outgoing
 
     def _raised(self, outgoing: Outgoing) -> Outgoing:
         """The transaction with the fees that are asked now, at least an eighth more than it offered, sent."""
         old = outgoing.attempts[-1].fees
+        if len(outgoing.attempts) == MAX_ATTEMPTS:
+            return outgoing
         with self.node.asked() as eth:
             fees = fees_asked(eth)[0].over(old)
         if fees.most > fee_cap():
@@ -294,6 +308,11 @@ class Sender:
     def _height(self) -> int:
         with self.node.asked() as eth:
             return int(eth.block_number)
+
+
+def _is_too_little(error: ChainError) -> bool:
+    text = str(error).lower()
+    return "underpriced" in text or "fee too low" in text or "base fee" in text
 
 
 def _taken(outgoing: Outgoing) -> str:

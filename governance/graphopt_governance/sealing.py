@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from graphopt import strict_json
 from graphopt.bundle import Gate, Manifest, read_manifest, save_manifest
 from graphopt.bundle.place import taking_place
+from graphopt.bundle.transfer import PIECE
 from graphopt.errors import BundleError
 from graphopt_governance.action import Domain, Right
 from graphopt_governance.age import library
@@ -165,8 +166,7 @@ def open_sealed(file: Path, bundle: Path, key: SealingKey, gate: Gate | None, ch
     when `key` does not open the file or it was altered, BundleError when what is in it is no whole bundle.
     """
     with taking_place(bundle) as folder:
-        note, manifest = unseal_into(folder, file, key, gate)
-        save_manifest(folder, manifest)
+        note = _unseal_file(folder, file, key, gate)
     remark = "" if chain is None else _remark(note, chain.domain, chain.snapshot().state.number("epoch"))
     return Opened(str(bundle), note.digest, note.epoch, note.members, remark)
 
@@ -177,13 +177,17 @@ def seal_again(file: Path, output: Path, key: SealingKey, chain: Chain, to: Sequ
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.absolute().parent) as private:
         folder = Path(private) / "bundle"
         folder.mkdir(mode=0o700)
-        _, manifest = unseal_into(folder, file, key, None)
-        save_manifest(folder, manifest)
+        _unseal_file(folder, file, key, None)
         return seal(folder, output, chain, to)
 
 
-def unseal_into(folder: Path, file: Path, key: SealingKey, gate: Gate | None) -> tuple[SealNote, Manifest]:
-    """Decrypt `file` into the private `folder`, all but the manifest's own file; errors as `open_sealed`."""
+def unseal(
+    pieces: Iterable[bytes], name: str, folder: Path, key: SealingKey, gate: Gate | None
+) -> tuple[SealNote, Manifest]:
+    """Decrypt what comes in `pieces`, called `name`, into a bundle in the private `folder`; errors as `open_sealed`.
+
+    No more is written than the manifest allows, however much comes.
+    """
 
     def admit(note: bytes, manifest: Manifest) -> None:
         if SealNote.decode(note).digest != manifest.digest.hex():
@@ -192,27 +196,33 @@ def unseal_into(folder: Path, file: Path, key: SealingKey, gate: Gate | None) ->
             gate.admit(manifest)
 
     age = library()
-    if not file.is_file():
-        raise SealingError(f"{file} is no sealed bundle: there is no such file")
+    sealed = PieceReader(pieces)
     unpacker = Unpacker(folder, admit)
     try:
-        with file.open("rb") as sealed:
-            age.decrypt_io(sealed, unpacker, [key.identity])
+        age.decrypt_io(sealed, unpacker, [key.identity])
         note, manifest = unpacker.finish()
-    except age.DecryptError as error:
-        if "No matching keys" in str(error):
-            raise SealingError(f"{file} was not sealed for the key {key.recipient_text}") from error
-        raise SealingError(f"{file} is no sealed bundle, or was altered or cut short") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        # the cipher's own word for a chunk that does not authenticate
-        raise SealingError(f"{file} was altered or cut short") from error
     except (BundleError, DocumentError) as error:
-        raise SealingError(f"{file} holds no whole bundle: {error}") from error
+        raise SealingError(f"{name} holds no whole bundle: {error}") from error
+    except (age.DecryptError, OSError) as error:
+        if sealed.error is not None:
+            # pyrage gives its text alone
+            raise sealed.error from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        if "No matching keys" in str(error):
+            raise SealingError(f"{name} was not sealed for the key {key.recipient_text}") from error
+        raise SealingError(f"{name} is no sealed bundle, or was altered or cut short") from error
     finally:
         unpacker.close()
+    save_manifest(folder, manifest)
     return SealNote.decode(note), manifest
+
+
+def _unseal_file(folder: Path, file: Path, key: SealingKey, gate: Gate | None) -> SealNote:
+    if not file.is_file():
+        raise SealingError(f"{file} is no sealed bundle: there is no such file")
+    with file.open("rb") as opened:
+        return unseal(iter(lambda: opened.read(PIECE), b""), str(file), folder, key, gate)[0]
 
 
 def _check_output(file: Path) -> None:

@@ -87,6 +87,8 @@ class Verdict:
         if self.reasons:
             return self.reasons[0].sentence
         # the block comes from the index of events, which is a convenience: the verdict does not rest on it
+        if "member" not in self.facts:
+            return f"approved: every file is as the key {str(self.facts.get('signer'))[:16]}… signed it"
         block = self.facts.get("anchored_block")
         since = f"as of block {self.facts['as_of_block']}" if block is None else f"anchored in block {block}"
         return f"approved: {since}, signed by member {self.facts['member']}"

@@ -6,7 +6,6 @@ loaded, by hashing while it copies to a private folder: a file that changes in b
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import shutil
@@ -17,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
+from graphopt.bundle.hashing import hash_file
 from graphopt.bundle.statement import (
     MANIFEST_NAME,
     MAX_ENVELOPE,
@@ -29,8 +29,6 @@ from graphopt.bundle.statement import (
     parse_manifest,
 )
 from graphopt.errors import BundleError
-
-_CHUNK = 1 << 20
 
 
 class AlteredError(BundleError):
@@ -51,8 +49,8 @@ def write_manifest(folder: str | Path, predicate: Mapping[str, Any]) -> Manifest
     records: list[FileRecord] = []
     for name in sorted(_names(folder) - {MANIFEST_NAME}):
         check_name(name)
-        with _open(folder, name) as file:
-            digest, size = _digest(file)
+        with open_plain(folder, name) as file:
+            digest, size = hash_file(file)
         records.append(FileRecord(name, digest, size))
     manifest = new_manifest(records, predicate)
     save_manifest(folder, manifest)
@@ -81,7 +79,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a bundle: there is no such folder")
     try:
-        with _open(folder, MANIFEST_NAME) as file:
+        with open_plain(folder, MANIFEST_NAME) as file:
             return parse_manifest(_read(file, MAX_ENVELOPE + 1))
     except FileNotFoundError as error:
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_NAME}") from error
@@ -93,7 +91,7 @@ def check_files(folder: str | Path, manifest: Manifest) -> None:
     check_set(folder, manifest)
     for record in manifest.files:
         with open_recorded(folder, record) as file:
-            check_content(record, *_digest(file, record.size + 1))
+            check_content(record, *hash_file(file, record.size + 1))
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def open_verified(path: str | Path, manifest: Manifest | None = None) -> Verifie
             target = bundle.folder / record.name
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with open_recorded(source, record) as file, target.open("xb") as copy:
-                check_content(record, *_digest(file, record.size + 1, copy))
+                check_content(record, *hash_file(file, record.size + 1, copy))
         (bundle.folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     except BaseException:
         bundle.close()
@@ -183,7 +181,7 @@ def _names(folder: Path) -> set[str]:
 
 
 @contextmanager
-def _open(folder: Path, name: str) -> Generator[io.FileIO]:
+def open_plain(folder: Path, name: str) -> Generator[io.FileIO]:
     """Open a plain file below `folder` without following a link in any part of `name`."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     *parents, last = name.split("/")
@@ -212,7 +210,7 @@ def _open(folder: Path, name: str) -> Generator[io.FileIO]:
 def open_recorded(folder: Path, record: FileRecord) -> Generator[io.FileIO]:
     """Open a file of a bundle as a plain file, following no link; AlteredError when that cannot be done."""
     try:
-        with _open(folder, record.name) as file:
+        with open_plain(folder, record.name) as file:
             yield file
     except FileNotFoundError as error:
         raise AlteredError(record.name, "is missing from the bundle") from error
@@ -224,18 +222,3 @@ def _read(file: io.FileIO, limit: int) -> bytes:
         parts.append(part)
         limit -= len(part)
     return b"".join(parts)
-
-
-def _digest(file: io.FileIO, limit: int | None = None, copy: BinaryIO | None = None) -> tuple[str, int]:
-    """SHA-256 and size of what `file` holds, up to `limit` bytes; what is hashed is written to `copy`."""
-    digest, size = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(_CHUNK))
-    while limit is None or size < limit:
-        count = file.readinto(buffer if limit is None else buffer[: limit - size])
-        if not count:
-            break
-        digest.update(buffer[:count])
-        if copy is not None:
-            copy.write(buffer[:count])
-        size += count
-    return digest.hexdigest(), size

@@ -19,7 +19,7 @@ PIECE = 1 << 20
 
 
 def outgoing(folder: str | Path, manifest: Manifest) -> Generator[tuple[FileRecord, Generator[bytes]]]:
-    """Each file of a bundle in the manifest's order, with its bytes piece by piece; read each before the next.
+    """Each file of a bundle in order, with its bytes piece by piece.  Read each, or none of it, before the next.
 
     AlteredError when the files are not exactly those of `manifest`; at the end of a file's bytes, when these differ.
     """

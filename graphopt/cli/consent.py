@@ -22,8 +22,10 @@ class NotSignedError(GraphoptError):
     """The owner of a key did not agree, or could not be asked, so nothing was signed."""
 
 
-def consent(lines: Sequence[str], *, yes: bool) -> None:
+def consent(lines: Sequence[str], *, yes: bool, question: str = "Sign?", otherwise: str = "nothing was signed") -> None:
     """Returns when the person agrees to sign what `lines` say; NotSignedError when not, or when nobody can be asked.
+
+    Where something else than a signature hangs on the answer, `question` says what, and `otherwise` what a no means.
 
     The lines go to standard error, and nothing in them reaches the terminal but as text.  With `yes` nobody is asked.
     """
@@ -32,12 +34,12 @@ def consent(lines: Sequence[str], *, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise NotSignedError("nothing was signed: there is no terminal to ask on; read what is above, then add --yes")
+        raise NotSignedError(f"{otherwise}: there is no terminal to ask on; read what is above, then add --yes")
     # what was typed before the question was there is no answer to it
     _forget_typed()
-    typer.echo("Sign? [y/N] ", err=True, nl=False)
+    typer.echo(f"{question} [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise NotSignedError("nothing was signed: the answer was not yes")
+        raise NotSignedError(f"{otherwise}: the answer was not yes")
 
 
 @contextmanager

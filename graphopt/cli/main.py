@@ -15,9 +15,23 @@ from graphopt.cli.bench import bench
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
+from graphopt.cli.fed.cancel import cancel as fed_cancel
+from graphopt.cli.fed.card import card as fed_card
+from graphopt.cli.fed.delay import delay as fed_delay
+from graphopt.cli.fed.init import init as fed_init
+from graphopt.cli.fed.invitation import invitation as fed_invitation
+from graphopt.cli.fed.join import join as fed_join
+from graphopt.cli.fed.log import log as fed_log
+from graphopt.cli.fed.member_add import member_add
+from graphopt.cli.fed.member_change import member_change
+from graphopt.cli.fed.member_remove import member_remove
+from graphopt.cli.fed.quorum import quorum as fed_quorum
+from graphopt.cli.fed.relay import relay as fed_relay
+from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
+from graphopt.cli.publish import publish
 from graphopt.cli.revoke import revoke
 from graphopt.cli.run import run
 from graphopt.cli.seal import seal
@@ -25,13 +39,19 @@ from graphopt.cli.sign import sign
 from graphopt.cli.verify import verify
 from graphopt.version import __version__
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+
+def _group(purpose: str | None = None) -> typer.Typer:
+    return typer.Typer(
+        help=purpose,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+app = _group()
 
 
 def _print_version(wanted: bool) -> None:
@@ -73,11 +93,37 @@ COMMANDS = {
     "revoke": revoke,
     "seal": seal,
     "open": open_sealed,
+    "publish": publish,
+    "fed card": fed_card,
+    "fed init": fed_init,
+    "fed invitation": fed_invitation,
+    "fed join": fed_join,
+    "fed status": fed_status,
+    "fed log": fed_log,
+    "fed member add": member_add,
+    "fed member change": member_change,
+    "fed member remove": member_remove,
+    "fed quorum": fed_quorum,
+    "fed delay": fed_delay,
+    "fed cancel": fed_cancel,
+    "fed relay": fed_relay,
 }
-"""By name, in the order in which `--help` lists them."""
+"""By name, in the order in which `--help` lists them; a name of several words stands in groups."""
 
-for name, command in COMMANDS.items():
-    app.command(name)(sentences_for_errors()(command))
+GROUPS = {
+    "fed": "Found, join and govern a federation of several organisations.",
+    "fed member": "Draft ballots that admit, change and remove members.",
+}
+"""What the first words of those names stand for."""
+
+_groups = {"": app}
+for path, purpose in GROUPS.items():
+    above, _, name = path.rpartition(" ")
+    _groups[path] = _group(purpose)
+    _groups[above].add_typer(_groups[path], name=name)
+for path, command in COMMANDS.items():
+    group, _, name = path.rpartition(" ")
+    _groups[group].command(name)(sentences_for_errors()(command))
 
 
 def main() -> None:

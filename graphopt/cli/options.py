@@ -65,6 +65,16 @@ ChainOption = Annotated[
         show_default=False,
     ),
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        envvar="GRAPHOPT_STORE",
+        help="Where bundles are shared: a folder, or a URL that fsspec knows.",
+        show_default=False,
+    ),
+]
 
 
 def seconds(text: str | None) -> float | None:

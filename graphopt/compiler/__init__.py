@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphopt.bundle.open import open_bundle as load
+    from graphopt.compiler.compile_model import build_request
     from graphopt.compiler.compile_model import compile_model as compile
     from graphopt.compiler.optimize_model import optimize_graph, prepare_for_lowering
     from graphopt.compiler.optimize_model import optimize_model as optimize
     from graphopt.compiler.rebuild import rebuild
 
-__all__ = ["compile", "load", "optimize", "optimize_graph", "prepare_for_lowering", "rebuild"]
+__all__ = ["build_request", "compile", "load", "optimize", "optimize_graph", "prepare_for_lowering", "rebuild"]
 
 _HOMES = {
+    "build_request": ("graphopt.compiler.compile_model", "build_request"),
     "compile": ("graphopt.compiler.compile_model", "compile_model"),
     "optimize": ("graphopt.compiler.optimize_model", "optimize_model"),
     "optimize_graph": ("graphopt.compiler.optimize_model", "optimize_graph"),

@@ -57,15 +57,11 @@ def compile_model(
     name of each phase as it begins.  ModelError for a model that cannot be read, CompileError for one that cannot be
     compiled or whose check fails.
     """
-    for target in targets:
-        if target not in TARGETS:
-            raise CompileError(f"there is no target {target!r}; known are {', '.join(sorted(TARGETS))}")
-    if not targets:
-        raise CompileError("name at least one target")
     clock = _Clock(progress)
+    _check_targets(targets)
     with clock("read"):
         graph = read_onnx(model)
-        source = source_digest(model)
+        request = build_request(model, targets=targets, level=level, check=check, skip=skip)
     reference = graph.copy() if check else None
     with clock("optimize"):
         infer_types(graph)
@@ -91,9 +87,7 @@ def compile_model(
     applied = (*rewrites.counts.items(), *lowering.counts.items())
     counts = {name: StepCounts.of(image.programs[index]) for name, index in image.targets.items()}
     build: dict[str, Any] = {
-        "source": source,
-        "options": {"level": level, "skip": sorted(skip), "check": check},
-        "targets": sorted(image.targets),
+        **request,
         "rewrites": [{"name": name, "count": count} for name, count in applied],
         "tools": tool_versions() | _linked(native),
         "program": {name: asdict(count) for name, count in sorted(counts.items())},
@@ -117,6 +111,17 @@ def compile_model(
         build=build,
     )
     return Compiled(program, weights, kernels, report, threads or os.cpu_count() or 1, artifact.save)
+
+
+def build_request(
+    model: str | Path | ModelProto, *, targets: Sequence[str], level: str, check: bool, skip: Sequence[str]
+) -> dict[str, Any]:
+    """What was asked for, as a manifest records it: `source`, `options`, `targets`.  It finds a bundle made before."""
+    return {
+        "source": source_digest(model),
+        "options": {"level": level, "skip": sorted(skip), "check": check},
+        "targets": sorted(set(targets)),
+    }
 
 
 def source_digest(model: str | Path | ModelProto) -> dict[str, Any]:
@@ -146,6 +151,14 @@ def _lower(graph: Graph, targets: Sequence[str]) -> tuple[Image, WeightStore]:
     image = Image(tuple(store.table), tuple(kept), where, store.nbytes)
     verify(image)
     return image, store
+
+
+def _check_targets(targets: Sequence[str]) -> None:
+    for target in targets:
+        if target not in TARGETS:
+            raise CompileError(f"there is no target {target!r}; known are {', '.join(sorted(TARGETS))}")
+    if not targets:
+        raise CompileError("name at least one target")
 
 
 class _Clock:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from graphopt.cli.main import COMMANDS, app
+from graphopt.cli.main import COMMANDS, GROUPS, app
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 HEAD = """# Commands
@@ -19,8 +19,15 @@ it to the commands' own words. The [tutorial](tutorial.md) shows them at work.
 def reference() -> str:
     """The whole page."""
     parts = [HEAD, _section("graphopt", [])]
-    parts += [_section(f"graphopt {name}", [name]) for name in COMMANDS]
+    for name in COMMANDS:
+        # a group stands before the first command in it
+        parts += [_section(f"graphopt {group}", group.split()) for group in GROUPS if _begins(group, name)]
+        parts.append(_section(f"graphopt {name}", name.split()))
     return "\n".join(parts)
+
+
+def _begins(group: str, name: str) -> bool:
+    return next(other for other in COMMANDS if other.startswith(f"{group} ")) == name
 
 
 def _section(title: str, arguments: list[str]) -> str:

@@ -17,14 +17,20 @@ from threading import Thread
 from typing import Any, cast
 
 import pytest
+from eth_account import Account
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_hash.auto import keccak
 from eth_tester.exceptions import TransactionFailed
 from eth_utils.exceptions import ValidationError
+from hexbytes import HexBytes
 from web3 import EthereumTesterProvider, HTTPProvider, Web3
 from web3.middleware import combine_middleware
 from web3.providers import BaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from .wire import header_json, log_json, proof_json
+
+_FEES = ("maxFeePerGas", "maxPriorityFeePerGas")
 
 
 class InProcessNode(EthereumTesterProvider):
@@ -36,6 +42,12 @@ class InProcessNode(EthereumTesterProvider):
     """The error with which the finalized block is refused, where it is."""
     simulates = True
     """Whether calls are simulated; a node that does not says that all would pass."""
+    waiting: dict[int, bytes] | None = None
+    """Where it is not None, what is sent waits here, by nonce, until `evm_mine`, as where blocks take their time."""
+    before: Callable[[str, Any], None] | None = None
+    """Told of each request before it is answered."""
+    gas_prices = False
+    """Whether blocks have no base fee, as on older chains."""
 
     def request_func(self, w3: Web3, middleware_onion: Any) -> Callable[..., RPCResponse]:
         """What web3 calls, behind the middleware that eth-tester's own spelling needs."""
@@ -85,6 +97,38 @@ class InProcessNode(EthereumTesterProvider):
 
     def answer_web3(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """The answer of eth-tester; what it raises in this process is the error that a node would send."""
+        if self.before is not None:
+            self.before(method, params)
+        if self.waiting is not None and (answer := self._pool(self.waiting, method, params)) is not None:
+            return answer
+        answer = self._answer(method, params)
+        if self.gas_prices and method == "eth_getBlockByNumber":
+            cast("Any", answer)["result"].pop("base_fee_per_gas")
+        return answer
+
+    def _pool(self, waiting: dict[int, bytes], method: str, params: Any) -> RPCResponse | None:
+        """The answer where it depends on what waits for a block."""
+        match method:
+            case "eth_sendRawTransaction":
+                raw = bytes(HexBytes(params[0]))
+                sent = _fields(raw)
+                if sent["nonce"] < Web3(self).eth.get_transaction_count(Account.recover_transaction(raw)):
+                    return _error(-32000, "nonce too low")
+                if (old := waiting.get(sent["nonce"])) == raw:
+                    return _error(-32000, "already known")
+                if old is not None and any(10 * sent[fee] < 11 * _fields(old)[fee] for fee in _FEES):
+                    return _error(-32000, "replacement transaction underpriced")
+                waiting[sent["nonce"]] = raw
+                return _result("0x" + keccak(raw).hex())
+            case "eth_getTransactionByHash" if any(_is(raw, params[0]) for raw in waiting.values()):
+                return _result({"hash": params[0]})
+            case "evm_mine" if waiting:
+                raw = waiting.pop(min(waiting))
+                return self._answer(RPCEndpoint("eth_sendRawTransaction"), ["0x" + raw.hex()])
+            case _:
+                return None
+
+    def _answer(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         if method == "eth_getStorageAt":
             # web3 writes the block's number as the wire wants it; eth-tester wants it as a number
             params = [*params[:2], int(params[2], 16)]
@@ -93,8 +137,10 @@ class InProcessNode(EthereumTesterProvider):
                 return _error(*self.no_finality)
             if self.finalized is not None:
                 params = [self.finalized, *params[1:]]
+        if method == "eth_getTransactionCount" and str(params[1]).startswith("0x"):
+            params = [params[0], int(params[1], 16)]
         if not self.simulates and method in ("eth_call", "eth_estimateGas"):
-            return cast("RPCResponse", {"jsonrpc": "2.0", "id": 1, "result": "0x" if method == "eth_call" else 10**6})
+            return _result("0x" if method == "eth_call" else 10**6)
         try:
             return EthereumTesterProvider.make_request(self, method, params)
         except TransactionFailed as error:
@@ -169,6 +215,18 @@ def answering(answer: bytes) -> Generator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def _fields(raw: bytes) -> Any:
+    return TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+
+
+def _is(raw: bytes, digest: Any) -> bool:
+    return keccak(raw) == bytes(HexBytes(digest))
+
+
+def _result(value: Any) -> RPCResponse:
+    return cast("RPCResponse", {"jsonrpc": "2.0", "id": 1, "result": value})
 
 
 def _error(code: int, message: str) -> RPCResponse:

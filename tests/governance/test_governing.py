@@ -17,7 +17,7 @@ from graphopt_governance import actions
 from graphopt_governance.action import Action, Domain, Kind, Right
 from graphopt_governance.ballot import Ballot
 from graphopt_governance.chain import Chain
-from graphopt_governance.errors import ActionError, BallotError, KeyFileError
+from graphopt_governance.errors import ActionError, BallotError, ChainError, KeyFileError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.governing import (
     draft,
@@ -148,7 +148,7 @@ def test_a_ballot_of_another_federation_is_refused(homes: list[Home], chain: Cha
 
 
 def test_a_second_federation_is_not_founded_over_the_first(homes: list[Home], chain: Chain):
-    with pytest.raises(BallotError, match="already"):
+    with pytest.raises(ChainError, match="already"):
         found(homes[0], [member_card(homes[0])], quorum=1)
 
 

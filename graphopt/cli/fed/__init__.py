@@ -1,0 +1,1 @@
+"""`graphopt fed`: found, join and govern a federation of several organisations."""

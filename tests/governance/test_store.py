@@ -1,0 +1,227 @@
+"""The store: a bundle is in it whole or not at all, and nothing that comes out of it is believed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphopt.bundle import AlteredError, Manifest, check_files, read_manifest
+from graphopt_governance.errors import StoreError
+from graphopt_governance.patience import Patience
+from graphopt_governance.store import Store, shown
+
+from .conftest import make_bundle
+
+
+@pytest.fixture(params=["folder", "file", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        fsspec.filesystem("memory").store.clear()
+        return "memory://members/store"
+    return str(tmp_path / "store") if request.param == "folder" else f"file://{tmp_path}/store"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A store in a folder, to be tampered with."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    (tmp_path / "inbox").mkdir()
+    return tmp_path / "inbox"
+
+
+def published(place: Path, bundle: Path) -> tuple[Store, Manifest, Path]:
+    """A store with the bundle in it, the manifest, and the folder to tamper with."""
+    store, manifest = Store.at(str(place)), read_manifest(bundle)
+    store.put(bundle, manifest)
+    return store, manifest, place / "bundles" / manifest.digest.hex()
+
+
+def test_what_is_put_comes_back_the_same(url: str, bundle: Path, inbox: Path):
+    store, manifest = Store.at(url), read_manifest(bundle)
+    put = store.put(bundle, manifest)
+    assert put.files == len(manifest.files) + 1
+    assert put.place == f"{url}/bundles/{manifest.digest.hex()}"
+    again = Store.at(url)
+    assert again.manifest(manifest.digest) == manifest
+    again.get(manifest, inbox)
+    check_files(inbox, manifest)
+    assert (inbox / "manifest.json").read_bytes() == (bundle / "manifest.json").read_bytes()
+
+
+def test_what_is_there_is_not_sent_twice_but_when_asked(url: str, bundle: Path):
+    store, manifest = Store.at(url), read_manifest(bundle)
+    first = store.put(bundle, manifest)
+    assert (store.put(bundle, manifest).files, store.put(bundle, manifest).nbytes) == (0, 0)
+    assert store.put(bundle, manifest, again=True) == first
+
+
+def test_a_broken_off_upload_is_no_bundle_and_is_completed_later(url: str, bundle: Path, inbox: Path):
+    store, manifest = Store.at(url), read_manifest(bundle)
+    content = (bundle / "weights").read_bytes()
+    (bundle / "weights").write_bytes(bytes(299) + b"\1")
+    with pytest.raises(AlteredError, match="weights"):
+        store.put(bundle, manifest)
+    assert store.manifest(manifest.digest) is None
+    assert store.read(f"bundles/{manifest.digest.hex()}/weights", 1000) is None
+    (bundle / "weights").write_bytes(content)
+    # the two files that come before the weights had been sent
+    assert store.put(bundle, manifest).files == 2
+    store.get(manifest, inbox)
+    check_files(inbox, manifest)
+
+
+def test_a_new_signature_replaces_the_manifest_alone(place: Path, bundle: Path, tmp_path: Path):
+    from graphopt_governance.signing_key import load_signing_key
+
+    store, manifest, _ = published(place, bundle)
+    signed = manifest.signed(load_signing_key(tmp_path / "key.pem").sign(manifest.pre_authentication))
+    (bundle / "manifest.json").write_bytes(signed.to_bytes())
+    assert store.put(bundle, signed).files == 1
+    assert store.manifest(manifest.digest) == signed
+
+
+def test_nothing_but_the_bundle_is_in_the_store(place: Path, bundle: Path):
+    _, manifest, folder = published(place, bundle)
+    assert sorted(path for path in place.rglob("*") if path.is_file()) == sorted(
+        folder / name for name in ("manifest.json", *(record.name for record in manifest.files))
+    )
+
+
+TAMPERING: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "a byte": (lambda folder: (folder / "weights").write_bytes(bytes(299) + b"\1"), "weights was altered"),
+    "a byte less": (lambda folder: (folder / "weights").write_bytes(bytes(299)), "shorter"),
+    "a byte more": (lambda folder: (folder / "weights").write_bytes(bytes(301)), "longer"),
+    "a file gone": (lambda folder: (folder / "weights").unlink(), "weights is missing"),
+    "an endless file": (
+        lambda folder: ((folder / "weights").unlink(), (folder / "weights").symlink_to("/dev/zero")),
+        "longer",
+    ),
+    "a folder": (lambda folder: ((folder / "weights").unlink(), (folder / "weights").mkdir()), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_an_altered_file_in_the_store_is_refused(what: str, place: Path, bundle: Path, inbox: Path):
+    store, manifest, folder = published(place, bundle)
+    tamper, sentence = TAMPERING[what]
+    tamper(folder)
+    with pytest.raises(StoreError, match=sentence):
+        store.get(manifest, inbox)
+    assert sum(path.stat().st_size for path in inbox.rglob("*")) < 10**5
+    assert not (inbox / "manifest.json").exists()
+
+
+def test_another_bundle_in_its_place_is_refused(place: Path, bundle: Path, tmp_path: Path):
+    store, manifest, folder = published(place, bundle)
+    other = make_bundle(tmp_path / "other", "cd" * 32)
+    (folder / "manifest.json").write_bytes((other / "manifest.json").read_bytes())
+    with pytest.raises(StoreError, match="another bundle in the place of"):
+        store.manifest(manifest.digest)
+    for content in (b"", b"{}", b"\xff", bytes(20 * 2**20)):
+        (folder / "manifest.json").write_bytes(content)
+        with pytest.raises(StoreError, match=r"is no bundle|more than"):
+            store.manifest(manifest.digest)
+
+
+def test_a_store_that_stalls_is_given_up(place: Path, bundle: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch):
+    _, manifest, folder = published(place, bundle)
+    store = Store.at(str(place), patience=0.2)
+    (folder / "weights").unlink()
+    os.mkfifo(folder / "weights")  # opening it waits for a writer that never comes
+    begin = time.monotonic()
+    with pytest.raises(StoreError, match="too slow"):
+        store.get(manifest, inbox)
+    assert time.monotonic() - begin < 5
+    (folder / "weights").open("rb+", buffering=0).close()  # lets the thread go that waits
+
+
+def test_patience_ends_and_grows_with_what_comes():
+    waits = threading.Event()
+    patience = Patience(0.05)
+    with pytest.raises(TimeoutError):
+        patience.call(waits.wait)
+    patience.extend(60)
+    assert patience.call(lambda: 7) == 7
+    with pytest.raises(KeyError):
+        patience.call(lambda: {}["absent"])
+    waits.set()
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("s3://key:secret@bucket/store?token=secret#secret", "s3://bucket/store"),
+        ("https://user@host/store", "https://host/store"),
+        ("simplecache::ftp://me:secret@host/x", "simplecache::ftp://host/x"),
+        ("/mnt/what?", "/mnt/what?"),
+        ("/mnt/\x1b[31m", "/mnt/\ufffd[31m"),
+    ],
+)
+def test_no_credentials_are_shown(url: str, text: str):
+    assert shown(url) == text
+
+
+def test_a_store_that_cannot_be_reached_is_one_sentence_without_secrets(tmp_path: Path, bundle: Path):
+    with pytest.raises(StoreError, match="no kind that fsspec knows") as caught:
+        Store.at("carrier-pigeon://me:secret@roof/store")
+    assert "secret" not in str(caught.value)
+    (tmp_path / "file").write_bytes(b"")
+    store = Store.at(str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="cannot be written"):
+        store.put(bundle, read_manifest(bundle))
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.manifest(bytes(32))
+
+
+def test_what_a_back_end_says_is_not_repeated(bundle: Path, monkeypatch: pytest.MonkeyPatch):
+    class Broken:
+        protocol = "s3"
+
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("https://me:secret@host refused this")
+
+    store = Store(Broken(), "bucket", "s3://bucket")
+    for use in (lambda: store.manifest(bytes(32)), lambda: store.put(bundle, read_manifest(bundle))):
+        with pytest.raises(StoreError, match="RuntimeError") as caught:
+            use()
+        assert "secret" not in str(caught.value)
+
+
+def test_a_store_is_named_by_an_argument_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("GRAPHOPT_STORE", raising=False)
+    with pytest.raises(StoreError, match="GRAPHOPT_STORE"):
+        Store.chosen(None)
+    monkeypatch.setenv("GRAPHOPT_STORE", str(tmp_path / "one"))
+    assert Store.chosen(None).name == str(tmp_path / "one")
+    assert Store.chosen(str(tmp_path / "two")).name == str(tmp_path / "two")
+
+
+@given(data=st.data())
+def test_whatever_a_store_holds_the_bundle_is_whole_or_refused(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+):
+    folder = tmp_path_factory.mktemp("store")
+    bundle = make_bundle(folder / "bundle")
+    store, manifest, there = published(folder / "store", bundle)
+    name = data.draw(st.sampled_from([record.name for record in manifest.files]))
+    (there / name).write_bytes(data.draw(st.binary(max_size=400) | st.just((bundle / name).read_bytes())))
+    (folder / "inbox").mkdir()
+    try:
+        store.get(manifest, folder / "inbox")
+    except StoreError:
+        assert (there / name).read_bytes() != (bundle / name).read_bytes()
+    else:
+        check_files(folder / "inbox", manifest)
