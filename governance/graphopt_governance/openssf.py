@@ -116,10 +116,8 @@ def _statement(payload: bytes) -> tuple[dict[str, str], list[PurePosixPath]]:
     predicate = _object(statement.get("predicate"), "the predicate")
     method = _object(predicate.get("serialization"), "the serialization")
     if method.get("method") != "files" or method.get("hash_type") != "sha256":
-        _refuse(
-            f"the files were hashed by the method {_shown(method.get('method'))} with {_shown(method.get('hash_type'))};"
-            " only 'files' with 'sha256' is read here"
-        )
+        how = f"{_shown(method.get('method'))} with {_shown(method.get('hash_type'))}"
+        _refuse(f"the files were hashed by the method {how}; only 'files' with 'sha256' is read here")
     if method.get("allow_symlinks") not in (None, False):
         _refuse("links were signed (allow_symlinks); they are not followed here")
     ignored = [_path(item, "a path to ignore") for item in _list(method.get("ignore_paths", []), "the paths to ignore")]

@@ -44,7 +44,7 @@ def test_a_backup_that_forgets_a_revocation_is_refused_with_both_heights(anchore
     actions.revoke(anchored)
     assert actions.verify(anchored).exit_code == 15
     restore_ledger(home, tmp_path / "backup")
-    with pytest.raises(ChainError, match="the chain went back: this home has seen block 3 of it, .* newest is 2"):
+    with pytest.raises(ChainError, match=r"the chain went back: this home has seen block 3 of it, .* newest is 2"):
         actions.verify(anchored)
 
 

@@ -70,7 +70,7 @@ def test_a_kept_proof_of_before_what_this_home_has_seen_is_refused(verified: Pat
     actions.revoke(verified)
     actions.verify(verified)
     proof_file(home, verified).write_bytes(before)
-    with pytest.raises(ChainError, match="the kept proof went back: .* changed 1 times, and this home has seen 2"):
+    with pytest.raises(ChainError, match=r"the kept proof went back: .* changed 1 times, and this home has seen 2"):
         actions.verify(verified, offline=True, max_age=DAY)
 
 

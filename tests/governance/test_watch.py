@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import graphopt
 from graphopt.bundle import Manifest, read_manifest
 from graphopt.errors import RefusedError
+from graphopt.ir.types import TensorType
 from graphopt.runtime.compiled import Compiled
 from graphopt_governance import actions
 from graphopt_governance.errors import UnreachableError
@@ -84,9 +86,14 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def feeds(compiled: Compiled) -> dict[str, np.ndarray]:
-    (port,) = compiled.inputs
-    return {port.name: np.zeros((1, 64), np.float32)}
+def feeds(compiled: Compiled) -> dict[str, Any]:
+    """Zeros, one request."""
+    given: dict[str, Any] = {}
+    for port in compiled.inputs:
+        assert isinstance(port.type, TensorType)
+        assert port.type.shape is not None
+        given[port.name] = np.zeros([d if isinstance(d, int) else 1 for d in port.type.shape], np.float32)
+    return given
 
 
 def test_a_loaded_model_stops_when_its_approval_is_revoked(digits: Path, home: Home):
@@ -95,10 +102,7 @@ def test_a_loaded_model_stops_when_its_approval_is_revoked(digits: Path, home: H
     with ChainGate.default(home) as gate:
         compiled = graphopt.load(digits, gate=gate, recheck=EVERY)
         other = graphopt.load(digits)
-        given = {
-            port.name: np.zeros([1 if not isinstance(d, int) else d for d in shape(port)], np.float32)
-            for port in compiled.inputs
-        }
+        given = feeds(compiled)
         compiled(given)
         actions.revoke(digits, "wrong labels")
 
@@ -114,10 +118,6 @@ def test_a_loaded_model_stops_when_its_approval_is_revoked(digits: Path, home: H
         with pytest.raises(RefusedError, match="wrong labels"):
             compiled.profile(given)
         other(given)
-
-
-def shape(port: object) -> list[object]:
-    return list(port.type.shape)  # type: ignore[attr-defined]
 
 
 def test_one_thread_watches_all_models_of_a_gate(bundle: Path, federation: Federation, watch: Watch):
