@@ -203,10 +203,8 @@ def revoke(
     from graphopt_governance.action import Action, Kind
 
     home = home or Home.default()
-    evidence = reason.encode()
-    if len(evidence) > _MAX_REASON:
-        raise RefusedError(f"the reason has {len(evidence)} bytes; it goes on the chain and may have {_MAX_REASON}")
-    digest = _digest(bundle)
+    evidence = reason_bytes(reason)
+    digest = digest_of(bundle)
     chain = open_chain(home, passphrase)
     if chain is None:
         raise RefusedError("there is nothing to revoke: no federation here has approved anything")
@@ -214,7 +212,7 @@ def revoke(
     action = Action(
         Kind.SUSPEND if emergency else Kind.REVOKE,
         subject=digest,
-        evidence=evidence.ljust(_MAX_REASON, b"\0"),
+        evidence=evidence,
         nonce=chain.snapshot().state.record(digest).nonce,
     )
     receipt = _execute(action, chain, home, passphrase, "the revocation", ask)
@@ -271,7 +269,7 @@ def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_env
 def _ledger(path: Path) -> Ledger | None:
     from graphopt_governance.ledger import Ledger
 
-    return Ledger.open(path) if path.exists() and Ledger.is_made(path) else None
+    return Ledger.open(path) if Ledger.is_made(path) else None
 
 
 def build_key(predicate: Mapping[str, Any]) -> bytes:
@@ -339,7 +337,16 @@ def _anchored(manifest: Manifest, chain: Chain, version: int, *, already: bool) 
     )
 
 
-def _digest(bundle: str | Path) -> bytes:
+def reason_bytes(reason: str) -> bytes:
+    """A reason as it goes on the chain (32 bytes); RefusedError for one that is too long."""
+    evidence = reason.encode()
+    if len(evidence) > _MAX_REASON:
+        raise RefusedError(f"the reason has {len(evidence)} bytes; it goes on the chain and may have {_MAX_REASON}")
+    return evidence.ljust(_MAX_REASON, b"\0")
+
+
+def digest_of(bundle: str | Path) -> bytes:
+    """The digest of the bundle at a path, or the one that is given in hexadecimal."""
     text = str(bundle).removeprefix("0x")
     if len(text) == 64 and not Path(bundle).exists():
         try:

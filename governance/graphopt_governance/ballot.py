@@ -52,16 +52,21 @@ class Ballot:
         identity = self.action.identity(self.domain)
         return {recover(identity, signature): signature for signature in self.signatures}
 
-    def signed(self, key: MemberKey, state: State) -> Ballot:
-        """The ballot with one signature more; BallotError when `key` is not that of a member who may sign this."""
+    def check_signer(self, account: bytes, state: State) -> int:
+        """The number of the member with this account; BallotError when he may not sign this, or has done so."""
         right = right_for(self.action.kind)
-        _, rights = state.standing(key.account)
+        number, rights = state.standing(account)
         if rights is None:
-            raise BallotError(f"0x{key.account.hex()} is not a member's account")
+            raise BallotError(f"0x{account.hex()} is not a member's account")
         if not rights & right:
             raise BallotError(f"this member may not {(right.name or '').lower()}")
-        if key.account in self.signers():
-            raise BallotError(f"0x{key.account.hex()} has signed this already")
+        if account in self.signers():
+            raise BallotError(f"0x{account.hex()} has signed this already")
+        return number
+
+    def signed(self, key: MemberKey, state: State) -> Ballot:
+        """The ballot with one signature more; BallotError when `key` is not that of a member who may sign this."""
+        self.check_signer(key.account, state)
         return replace(self, signatures=(*self.signatures, key.sign(self.action.identity(self.domain))))
 
     def counting(self, state: State) -> dict[bytes, bytes]:

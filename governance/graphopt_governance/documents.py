@@ -113,6 +113,10 @@ class Fields:
             self.refuse(f"{name} is {json.dumps(value)[:80]}, not {wanted}")
         return value
 
+    def each_bytes(self, name: str, size: int, most: int) -> tuple[bytes, ...]:
+        """At most `most` times `size` bytes."""
+        return tuple(self._bytes(item, size, name) for item in self._list(name, most))
+
     def refuse(self, why: str) -> NoReturn:
         """DocumentError: this is not what it should be."""
         raise DocumentError(f"{self._what} cannot be used: {why}")

@@ -17,6 +17,10 @@ class BallotError(GraphoptError):
     """A ballot is not well formed, is for another federation, or cannot be signed or relayed as it is."""
 
 
+class ProposalError(GraphoptError):
+    """A proposal's folder is not well formed, does not fit together, or cannot be written."""
+
+
 class InclusionError(GraphoptError):
     """The file that shows a manifest to be in a batch is not well formed, or is for another manifest."""
 

@@ -92,7 +92,7 @@ def require_none(home: Home, ledger: Path | None = None) -> None:
     if home.endpoints and ledger is not None:
         raise ChainError("a federation is on a chain or in a ledger's file, not both")
     place = ledger or home.ledger
-    if not home.endpoints and place.exists() and Ledger.is_made(place):
+    if not home.endpoints and Ledger.is_made(place):
         raise BallotError(f"there is a federation at {place} already")
 
 

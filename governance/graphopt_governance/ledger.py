@@ -116,6 +116,11 @@ class Ledger:
         calls = [Call(seconds, cast("list[bytes]", rlp_decoding.decode(raw))[5]) for seconds, raw, _ in rows]
         return genesis_time, calls, rows[-1][2]
 
+    def block_hashes(self) -> list[bytes]:
+        """The hash of every block, the genesis block's first."""
+        with _connection(self.path) as db:
+            return [row[0] for row in db.execute("SELECT hash FROM blocks ORDER BY number").fetchall()]
+
     @classmethod
     def open(cls, path: Path) -> Ledger:
         """The ledger at `path`; ChainError when there is none, or it is of another format."""
@@ -132,6 +137,8 @@ class Ledger:
     @staticmethod
     def is_made(path: Path) -> bool:
         """Whether there is a ledger at `path`, and not only the file of one whose making was interrupted."""
+        if not path.exists():
+            return False
         with _connection(path) as db:
             return _is_made(db)
 

@@ -15,6 +15,7 @@ from eth_hash.auto import keccak
 
 from graphopt import strict_json
 from graphopt_governance.action import word
+from graphopt_governance.contract import artifact
 from graphopt_governance.errors import ChainError
 from graphopt_governance.ledger import Call, Ledger
 from graphopt_governance.member_key import MemberKey, recover
@@ -54,6 +55,9 @@ class LedgerLog:
 
     def rebuild(self, path: Path) -> Ledger:
         """Execute every call again into a new ledger at `path`; ChainError when it does not come to the head."""
+        # a stranger's log: what it would run is known before any of it runs
+        if not self.calls or not self.calls[0].data.startswith(bytes.fromhex(artifact()["bytecode"][2:])):
+            raise ChainError("the log does not begin with the federation's contract")
         return Ledger.rebuild(path, self.chain_id, self.genesis_time, self.calls, self.head)
 
     def save(self, path: Path) -> None:

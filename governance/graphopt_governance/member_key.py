@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -91,6 +92,7 @@ def account_at(path: Path) -> bytes | None:
     return account if len(account) == 20 else None
 
 
+@lru_cache(maxsize=1024)
 def recover(identity: bytes, signature: bytes) -> bytes:
     """The account whose key made a 65-byte `signature` over `identity`; BallotError for one that cannot count."""
     from eth_keys.datatypes import Signature

@@ -11,7 +11,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from graphopt.cli.anchor import anchor
+from graphopt.cli.approve import approve
+from graphopt.cli.audit.export import export as audit_export
+from graphopt.cli.audit.replay import replay as audit_replay
 from graphopt.cli.bench import bench
+from graphopt.cli.bom import bom
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
 from graphopt.cli.failure import sentences_for_errors
@@ -31,8 +35,13 @@ from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
+from graphopt.cli.propose import propose
 from graphopt.cli.publish import publish
+from graphopt.cli.put_report import put_report
+from graphopt.cli.relay import relay
+from graphopt.cli.restore import restore
 from graphopt.cli.revoke import revoke
+from graphopt.cli.rollback import rollback
 from graphopt.cli.run import run
 from graphopt.cli.seal import seal
 from graphopt.cli.sign import sign
@@ -88,12 +97,19 @@ COMMANDS = {
     "diff": diff,
     "bench": bench,
     "sign": sign,
+    "propose": propose,
+    "approve": approve,
     "anchor": anchor,
     "verify": verify,
     "revoke": revoke,
+    "restore": restore,
+    "rollback": rollback,
+    "report": put_report,
+    "relay": relay,
     "seal": seal,
     "open": open_sealed,
     "publish": publish,
+    "bom": bom,
     "fed card": fed_card,
     "fed init": fed_init,
     "fed invitation": fed_invitation,
@@ -107,12 +123,15 @@ COMMANDS = {
     "fed delay": fed_delay,
     "fed cancel": fed_cancel,
     "fed relay": fed_relay,
+    "audit export": audit_export,
+    "audit replay": audit_replay,
 }
 """By name, in the order in which `--help` lists them; a name of several words stands in groups."""
 
 GROUPS = {
     "fed": "Found, join and govern a federation of several organisations.",
     "fed member": "Draft ballots that admit, change and remove members.",
+    "audit": "Export, sign and replay the log of an embedded chain.",
 }
 """What the first words of those names stand for."""
 

@@ -36,7 +36,7 @@ def publish(
       graphopt publish model.bundle --store s3://models/store --sealed
     """
     from graphopt.cli.failure import warn
-    from graphopt.report import Column, Entry, Facts, Format, Report, Table, show
+    from graphopt.report import Column, Entry, Facts, Format, Report, Section, Table, show
     from graphopt_governance.home import Home
     from graphopt_governance.publishing import publish as put
     from graphopt_governance.store import Store
@@ -54,6 +54,8 @@ def publish(
         Entry("bytes", "sent", published.nbytes, Format.BYTES),
         Entry("compiling", "compiling took here", published.compiling, Format.SECONDS),
     )
-    rows = tuple((number,) for number in published.members)
-    members = Table("members", "For the members", (Column("number", "number"),), rows)
-    show(Report((Facts("", "Published", facts), members)), as_json=as_json)
+    sections: list[Section] = [Facts("", "Published", facts)]
+    if sealed:
+        rows = tuple((number,) for number in published.members)
+        sections.append(Table("members", "For the members", (Column("number", "number"),), rows))
+    show(Report(tuple(sections)), as_json=as_json)

@@ -20,20 +20,21 @@ def describe_bundle(manifest: Manifest) -> tuple[Section, ...]:
     BundleError where it lacks what graphopt records: its form was checked, but a stranger may have written it.
     """
     build = manifest.predicate
-    programs = _get(build, "program", dict[str, Any])
+    programs = recorded(build, "program", dict[str, Any])
     return (
         _facts(manifest, build),
-        _evidence(_get(build, "evidence", dict[str, Any])),
-        _rewrites(_get(build, "rewrites", list[Any])),
+        _evidence(recorded(build, "evidence", dict[str, Any])),
+        _rewrites(recorded(build, "rewrites", list[Any])),
         _calls(programs),
         _in_python(programs),
-        _tools(_get(build, "tools", dict[str, Any])),
+        _tools(recorded(build, "tools", dict[str, Any])),
         _files(manifest),
     )
 
 
-def _get(record: Mapping[str, Any], key: str, kind: type[Kind]) -> Kind:
-    value = record.get(key)
+def recorded(record: object, key: str, kind: type[Kind]) -> Kind:
+    """The field `key` of an object in a manifest; BundleError when it is missing or of another kind."""
+    value = cast("dict[str, Any]", record).get(key) if isinstance(record, dict) else None
     plain = getattr(kind, "__origin__", kind)
     if not isinstance(value, plain):
         raise BundleError(f"the manifest's record has no {key!r} such as graphopt writes; another tool made it")
@@ -41,8 +42,8 @@ def _get(record: Mapping[str, Any], key: str, kind: type[Kind]) -> Kind:
 
 
 def _facts(manifest: Manifest, build: Mapping[str, Any]) -> Facts:
-    options = _get(build, "options", dict[str, Any])
-    source = _get(build, "source", dict[str, Any])
+    options = recorded(build, "options", dict[str, Any])
+    source = recorded(build, "source", dict[str, Any])
     signature = manifest.signature
     return Facts(
         "bundle",
@@ -51,8 +52,8 @@ def _facts(manifest: Manifest, build: Mapping[str, Any]) -> Facts:
             Entry("digest", "digest", manifest.digest.hex()),
             Entry("signed", "signed", signature is not None),
             Entry("signing_key", "by the key", None if signature is None else signature.key),
-            Entry("source", "made from", _get(source, "sha256", str)),
-            Entry("level", "level", _get(options, "level", str)),
+            Entry("source", "made from", recorded(source, "sha256", str)),
+            Entry("level", "level", recorded(options, "level", str)),
             Entry("skipped", "passes left out", _listed(options.get("skip")) or None),
             Entry("targets", "targets", _listed(build.get("targets"))),
             Entry("native_code", "native code", _native_form([record.name for record in manifest.files])),
@@ -100,7 +101,7 @@ def _number(text: object) -> float:
 
 def _rewrites(rewrites: list[Any]) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (_get(entry, "name", str), entry.get("exactness"), _get(entry, "count", int)) for entry in rewrites
+        (recorded(entry, "name", str), entry.get("exactness"), recorded(entry, "count", int)) for entry in rewrites
     ]
     columns = (Column("name", "rewrite"), Column("exactness", "exactness"), Column("count", "applied", Format.COUNT))
     return Table("rewrites", "Rewrites", columns, tuple(rows))
@@ -109,7 +110,7 @@ def _rewrites(rewrites: list[Any]) -> Table:
 def _calls(programs: Mapping[str, Any]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for target, counts in programs.items():
-        steps, native, alias, settled = (_get(counts, key, int) for key in ("steps", "native", "alias", "settled"))
+        steps, native, alias, settled = (recorded(counts, key, int) for key in ("steps", "native", "alias", "settled"))
         rows.append((target, steps, alias, settled, native, steps - native - alias - settled))
     columns = (
         Column("target", "target"),
@@ -126,7 +127,7 @@ def _in_python(programs: Mapping[str, Any]) -> Table:
     targets: dict[tuple[str, int, str], list[str]] = {}
     for target, counts in programs.items():
         reference = counts.get("reference") or ()
-        for operator, count in _get(counts, "meanings", dict[str, int]).items():
+        for operator, count in recorded(counts, "meanings", dict[str, int]).items():
             by = "onnx.reference" if operator in reference else "numpy"
             targets.setdefault((operator, count, by), []).append(target)
     rows = tuple((*call, "all" if len(names) == len(programs) else ", ".join(names)) for call, names in targets.items())

@@ -116,7 +116,7 @@ def test_an_unsigned_bundle_cannot_be_anchored(bundle: Path) -> None:
 
 
 def test_nothing_can_be_revoked_where_nothing_was_approved(bundle: Path) -> None:
-    assert "nothing to revoke" in refused("revoke", bundle)
+    assert "there is no federation" in refused("revoke", bundle)
 
 
 def test_a_chain_that_cannot_be_asked_lets_nothing_run(bundle: Path, home: Path) -> None:

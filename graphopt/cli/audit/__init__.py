@@ -1,0 +1,1 @@
+"""`graphopt audit`: the log of an embedded chain, exported, signed and replayed."""
