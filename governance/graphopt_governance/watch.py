@@ -49,9 +49,9 @@ class Watch:
         """Ask about `manifest` each `every` seconds (more than 0) from now on, for as long as `model` lives."""
         if not every > 0:
             raise ValueError(f"asking again takes a number of seconds above 0, not {every}")
-        if self._closed:
-            raise RefusedError("refused: the gate that is to watch this model is closed")
         with self._lock:
+            if self._closed:
+                raise RefusedError("refused: the gate that is to watch this model is closed")
             self._loaded.append(_Loaded(manifest, weakref.ref(model), every))
             self._start()
         # who waits may have to wake up sooner now
@@ -59,7 +59,8 @@ class Watch:
 
     def close(self) -> None:
         """Ask no more, and withdraw what is loaded still."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
         self._wake.set()
         self._withdraw("the gate that watched it was closed", self._living())
 
@@ -89,14 +90,17 @@ class Watch:
     def _run(self) -> None:
         asked = time.monotonic()
         try:
-            while not self._closed:
+            while True:
+                # forgotten before it is looked what there is to do, so that no call is missed
+                self._wake.clear()
                 with self._lock:
+                    if self._closed:
+                        return
                     self._loaded = living = [loaded for loaded in self._loaded if loaded.model() is not None]
                     if not living:
                         self._thread = None
                         return
                 every = min(loaded.every for loaded in living)
-                self._wake.clear()
                 if (left := asked + every - time.monotonic()) > 0:
                     # woken for a shorter interval, or to end; either way what is above is looked at again
                     self._wake.wait(left)
