@@ -134,7 +134,9 @@ class ProvenChain:
             header.number, header.time, state, proof.header, recorded.used, self._basis, proof.agreed, proof.final
         )
 
-    def events(self, name: str | None = None, subject: bytes | None = None) -> Sequence[Event]:
+    def events(
+        self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None
+    ) -> Sequence[Event]:
         """None: events are not proven."""
         return ()
 

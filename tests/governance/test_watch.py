@@ -186,10 +186,11 @@ def test_a_shorter_interval_is_not_kept_waiting_by_a_longer_one(bundle: Path, fe
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_watcher_that_fails_takes_its_models_with_it(bundle: Path, federation: Federation, watch: Watch):
+    before = watchers()
     model = Model()
     federation.answer = AssertionError("a defect")
     watch.add(read_manifest(bundle), model, EVERY)
-    until(lambda: model.why is not None)
+    until(lambda: model.why is not None and watchers() == before)
     assert model.why is not None
     assert "asking again failed" in model.why
 
