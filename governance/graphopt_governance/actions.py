@@ -95,6 +95,9 @@ def sign(bundle: str | Path, home: Home | None = None, passphrase: Passphrase = 
     home = home or Home.default()
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)
+    if home.next_keys.exists():
+        # what is signed with keys that were given up is nobody's signature
+        open_chain(home)
     key = load_signing_key(home.signing_key, passphrase)
     save_manifest(bundle, manifest.signed(key.sign(manifest.pre_authentication)))
     return Signed(manifest.digest.hex(), key.hint.hex(), str(home.signing_key))
@@ -229,8 +232,22 @@ def public_key(home: Home | None = None, passphrase: Passphrase = passphrase_fro
 def open_chain(home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain | None:
     """The chain of the federation of `home`; None when there is none yet.
 
-    `passphrase` opens the key that pays on an RPC chain, and is asked for only when something is sent.
+    `passphrase` opens the key that pays on an RPC chain, and is asked for only when something is sent.  Where this
+    member changes his keys and the chain holds the new ones, the home goes on to them.
     """
+    if not (home.next_keys.exists() or home.rekeyed.exists()):
+        return _open_chain(home, passphrase)
+    from graphopt_governance.key_swap import finish
+    from graphopt_governance.rotation import settle_rotation
+
+    finish(home)
+    chain = _open_chain(home, passphrase)
+    if chain is not None:
+        settle_rotation(home, chain)
+    return chain
+
+
+def _open_chain(home: Home, passphrase: Passphrase) -> Chain | None:
     from graphopt_governance.where import read_where
 
     where = read_where(home)

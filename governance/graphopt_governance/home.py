@@ -50,6 +50,16 @@ class Home:
         return self.keys / "sealing.age"
 
     @property
+    def next_keys(self) -> Path:
+        """The keys that a rotation goes on to, while the federation decides on it."""
+        return self.keys / "next"
+
+    @property
+    def rekeyed(self) -> Path:
+        """The keys under a new passphrase, until they are all there."""
+        return self.keys / "rekeyed"
+
+    @property
     def federation(self) -> Path:
         """Which federation this member is in and how it is reached (`where`)."""
         return self.folder / "federation.json"
