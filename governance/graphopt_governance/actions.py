@@ -154,12 +154,39 @@ def anchor(
     return _anchored(manifest, chain, version, already=False)
 
 
-def verify(bundle: str | Path, home: Home | None = None) -> Verdict:
-    """May the bundle at `bundle` run?  Changes nothing and needs no key."""
-    from graphopt_governance.verify import verify_bundle
+def verify(
+    bundle: str | Path,
+    home: Home | None = None,
+    *,
+    policy: Path | None = None,
+    offline: bool = False,
+    max_age: float | None = None,
+    proof: Path | None = None,
+    checkpoint: bytes | None = None,
+) -> Verdict:
+    """May the bundle at `bundle` run?  Needs no key; what the chain proved is kept in the home.
+
+    `policy` is a file to obey instead of the home's.  `max_age`: for how many seconds a proof that was kept may stand
+    in for a chain that does not answer, or, with `offline`, is not asked.  `proof` is a file from somebody else, to
+    judge from instead of a chain; it counts only under the block whose hash is `checkpoint` (32 bytes).
+    """
+    from graphopt_governance.judging import Evidence, Judge
+    from graphopt_governance.policy import Policy
 
     home = home or Home.default()
-    return verify_bundle(bundle, open_chain(home), home.inclusions)
+    if (proof is None) != (checkpoint is None):
+        raise ChainError(
+            "a proof from somebody else needs the hash of a block that you know to be the chain's, and vice versa"
+        )
+    evidence = None if proof is None or checkpoint is None else Evidence(proof, checkpoint)
+    return Judge(
+        home,
+        Policy.of(home, policy),
+        open_chain=lambda home: open_chain(home),
+        offline=offline,
+        max_age=max_age,
+        evidence=evidence,
+    ).verify(bundle)
 
 
 def revoke(

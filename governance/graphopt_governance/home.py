@@ -80,6 +80,16 @@ class Home:
         return self.folder / "inclusions"
 
     @property
+    def proofs(self) -> Path:
+        """A folder with what the chain proved of each bundle when it was last asked, and what this home has seen."""
+        return self.folder / "proofs"
+
+    @property
+    def policy(self) -> Path:
+        """What the gate asks for beyond approval (`policy`)."""
+        return self.folder / "policy.toml"
+
+    @property
     def builds(self) -> Path:
         """A folder with how long each bundle took to compile here: what `publish` tells others."""
         return self.folder / "builds"
