@@ -64,8 +64,10 @@ class Chain(Protocol):
         """The contract as of the newest block that counts; ChainError when it cannot be had or does not check out."""
         ...
 
-    def events(self, name: str | None = None, subject: bytes | None = None) -> Sequence[Event]:
-        """The contract's events, oldest first; of one name and about one digest where given."""
+    def events(
+        self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None
+    ) -> Sequence[Event]:
+        """The contract's events, oldest first; of one name, about one digest, of one build where given."""
         ...
 
     def settle(self) -> None:

@@ -163,13 +163,17 @@ class Ledger:
         state = State(TrieStorage(nodes, header.state_root, self._domain.contract))
         return Snapshot(header.number, header.time, state, row[2], nodes.used, self.basis)
 
-    def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
-        """The contract's events, oldest first; of one name and about one digest where given."""
+    def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> list[Event]:
+        """The contract's events, oldest first; of one name, about one digest, of one build where given."""
         query = "SELECT e.block, b.time, e.topics, e.data FROM events e JOIN blocks b ON b.number = e.block WHERE 1"
         values: list[bytes] = []
         if subject is not None:
             query += " AND e.subject = ?"
             values.append(subject)
+        if build is not None:
+            # the third of what an event is indexed by, after its name: a word each
+            query += " AND substr(e.topics, 97, 32) = ?"
+            values.append(build)
         if name is not None:
             query += " AND e.topic = ?"
             values.append(event_topic(name))

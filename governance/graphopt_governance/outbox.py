@@ -1,8 +1,9 @@
-"""The outbox of a home: the transaction that was signed for a real chain and is not known to be final yet.
+"""The outbox of a home: the last transaction that was signed for a real chain, and whether it is final.
 
 It is written before it is sent, so that a process which is killed at any moment leaves behind what it takes to go on:
 the next one waits for the same transaction, sends the same bytes again, or replaces them under the same nonce.  A
-chain executes one transaction a nonce, so nothing is done or paid twice.
+chain executes one transaction a nonce, so nothing is done or paid twice.  A final one stays until the next is sent:
+whoever repeats a command, because its process died before it could tell, has the same receipt for an answer.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Attempt:
 class Outgoing:
     """A transaction, in words for people, and its signed forms: all of one nonce, so at most one is ever executed.
 
-    `to` is None for one that creates a contract.
+    `to` is None for one that creates a contract; `block` is the one it is in, once that is final.
     """
 
     what: str
@@ -61,6 +62,7 @@ class Outgoing:
     data: bytes
     gas: int
     attempts: tuple[Attempt, ...]
+    block: int | None = None
 
     def does(self, to: bytes | None, data: bytes) -> bool:
         """Whether this does what a call drawn up later asks for: the same thing, from before or after it was done.
@@ -84,12 +86,13 @@ class Outgoing:
             "what": self.what,
             "account": self.account.hex(),
             "sent": [attempt.raw.hex() for attempt in self.attempts],
+            "block": str(self.block) if self.block is not None else "",
         }
 
     @classmethod
     def from_json(cls, document: object, what: str) -> Outgoing:
         """Read what `to_json` gives; DocumentError, about `what`, for anything else."""
-        fields = Fields(document, FORMAT, {"what", "account", "sent"}, what)
+        fields = Fields(document, FORMAT, {"what", "account", "sent", "block"}, what)
         account = fields.bytes("account", 20)
         try:
             forms = [
@@ -101,7 +104,8 @@ class Outgoing:
         first = replace(forms[0], attempts=()) if forms else None
         if first is None or any(replace(form, attempts=()) != first for form in forms):
             fields.refuse("sent has none, or different transactions")
-        return replace(first, attempts=tuple(form.attempts[0] for form in forms))
+        block = fields.number("block", 2**63) if fields.text("block") else None
+        return replace(first, attempts=tuple(form.attempts[0] for form in forms), block=block)
 
 
 class Outbox:
@@ -110,6 +114,11 @@ class Outbox:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "outbox.json"
         self._lock = folder / "outbox.lock"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        return not self.path.exists()
 
     @contextmanager
     def locked(self, patience: float) -> Generator[None]:
@@ -138,7 +147,7 @@ class Outbox:
     def load(self) -> Outgoing | None:
         """What is in it, None when that is nothing; ChainError when it cannot be read."""
         what = "the outbox"
-        return Outgoing.from_json(read_document(self.path, what), f"{what} {self.path}") if self.path.exists() else None
+        return Outgoing.from_json(read_document(self.path, what), f"{what} {self.path}") if not self.is_empty else None
 
     def save(self, outgoing: Outgoing) -> None:
         """Put `outgoing` in it, and return once that is on the disk."""
@@ -146,7 +155,7 @@ class Outbox:
         replace_key_file(self.path, content)
 
     def clear(self) -> None:
-        """Take out what is in it: it is final, or can never be executed."""
+        """Take out what is in it: it failed, or can never be executed."""
         self.path.unlink(missing_ok=True)
         sync_folder(self.path.parent)
 

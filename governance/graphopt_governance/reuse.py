@@ -99,7 +99,8 @@ def candidates(chain: Chain, key: bytes, home: Home) -> list[bytes]:
     What was anchored by itself comes before what was proposed, which may be approved in a batch.
     """
     anchored, proposed = (
-        [event.fields["digest"] for event in reversed(chain.events(name)) if event.fields["build"] == key]
+        # a node may tell of other events than it was asked for
+        [event.fields["digest"] for event in reversed(chain.events(name, build=key)) if event.name == name]
         for name in ("Anchored", "Proposed")
     )
     state = chain.snapshot().state

@@ -108,9 +108,9 @@ class RpcChain:
         """The contract as of the newest final block that the nodes agree on; ChainError when they prove none."""
         return self._reader.snapshot()
 
-    def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
+    def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> list[Event]:
         """The final events by the word of one node, oldest first; of one name and about one digest where given."""
-        return self._reader.events(name, subject)
+        return self._reader.events(name, subject, build)
 
     def settle(self) -> None:
         """Return when what an earlier process sent from this home, and did not see final, is final."""

@@ -59,15 +59,17 @@ class Reader:
             agreed.told.final,
         )
 
-    def events(self, name: str | None = None, subject: bytes | None = None) -> list[Event]:
-        """The contract's final events by the word of one node, oldest first; of one name and about one digest if given.
+    def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> list[Event]:
+        """The contract's final events by the word of one node, oldest first; of those asked for.
 
         They prove nothing: a node can leave out and invent.
         """
         last = self._agreement.header().told.header.number
-        topics = [None if name is None else "0x" + event_topic(name).hex()]
-        if subject is not None:
-            topics.append("0x" + subject.hex())
+        words = [None if name is None else event_topic(name), subject, None, build]
+        while words and words[-1] is None:
+            # a node takes a longer list for a demand that there be so many
+            words.pop()
+        topics = [None if item is None else "0x" + item.hex() for item in words]
         wanted = {"address": "0x" + self._domain.contract.hex(), "topics": topics}
         return _from_any(self._endpoints, lambda endpoint: self._told(endpoint, wanted, last))
 

@@ -76,36 +76,35 @@ class Sender:
         with self.outbox.locked(self.patience):
             nonce = after = None
             if (left := self.outbox.load()) is not None:
+                same = left.does(to, data)
                 try:
-                    receipt = self._left(left, mined if left.to is None else None)
+                    # what is final already matters only to who asks for the same
+                    receipt = self._left(left, mined if left.to is None else None) if same or not left.block else None
                 except _NeverDoneError as error:
                     receipt, nonce, after = None, error.nonce, error.after
-                if receipt is not None and left.does(to, data):
-                    self.outbox.clear()
+                if receipt is not None and same:
                     return receipt
                 if receipt is not None and to is None and left.to is None:
                     raise ChainError(f"{left.what} that was begun before is made now, with other members or rules")
             outgoing = self._prepared(to, data, what, nonce, after)
             self._first(outgoing)
             try:
-                receipt = self._finish(outgoing, mined)
+                return self._finish(outgoing, mined)
             except _NeverDoneError as error:
                 raise ChainError(_taken(outgoing)) from error
             except ActionError:
                 self.outbox.clear()
                 raise
-            self.outbox.clear()
-            return receipt
 
-    def settle(self, mined: Callable[[Mined], None] | None = None) -> None:
-        """Return when what an earlier process left in the outbox is final, or will never be.
-
-        It stays there, so that the call that it was, when it is repeated, has its receipt for an answer.
-        """
+    def settle(self) -> None:
+        """Return when what an earlier process left in the outbox is final, or will never be."""
+        if self.outbox.is_empty:
+            return
         with self.outbox.locked(self.patience):
-            if (left := self.outbox.load()) is not None:
+            left = self.outbox.load()
+            if left is not None and left.block is None:
                 with suppress(_NeverDoneError):
-                    self._left(left, mined)
+                    self._left(left, None)
 
     def _left(self, left: Outgoing, mined: Callable[[Mined], None] | None) -> Mined | None:
         """The receipt of what was left in the outbox, when it is final; None when it failed."""
@@ -222,6 +221,8 @@ class Sender:
                 lying = time.monotonic(), self._height()
             if time.monotonic() > end:
                 where = "in no block" if receipt is None else f"in block {receipt['blockNumber']}, which is not final"
+                if receipt is None and (known := self._count(outgoing, "latest")) < outgoing.nonce:
+                    where += f", and later than the {known} that the node knows of 0x{outgoing.account.hex()},"
                 raise ChainError(
                     f"{outgoing.what} was sent (transaction 0x{outgoing.attempts[-1].digest.hex()}) and is {where}"
                     f" after {self.patience:.0f} s; repeat this to go on waiting: it is done and paid once"
@@ -230,6 +231,7 @@ class Sender:
             pause = min(2 * pause, self.pause)
         if receipt["status"] != 1:
             raise ActionError(outgoing.what, f"it passed when simulated and failed in block {receipt['blockNumber']}")
+        self.outbox.save(replace(outgoing, block=int(receipt["blockNumber"])))
         return receipt
 
     def _again(self, outgoing: Outgoing) -> Outgoing:

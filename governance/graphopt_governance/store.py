@@ -187,6 +187,7 @@ class Store:
         place = f"{final}.{secrets.token_hex(4)}.part" if self._renames else final
         try:
             self._told(lambda: self._files.makedirs(final.rpartition("/")[0], exist_ok=True))
+            self._check_inside(final)
             out = self._told(lambda: self._files.open(place, "wb"))
             try:
                 for piece in pieces:
@@ -200,6 +201,13 @@ class Store:
             with self._forgiven():
                 self._files.rm(place)
             raise
+
+    def _check_inside(self, path: str) -> None:
+        """Whoever shares a folder could put a link there that leads what others write to a place of their own."""
+        if self._renames and Path(path).parent.resolve() != Path(self._root).resolve() / Path(path).parent.relative_to(
+            self._root
+        ):
+            raise StoreError(f"the store {self.name} has a link in the place of a folder")
 
     def _size(self, path: str) -> int | None:
         try:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from graphopt.compiler.compile_model import compile_model as compile
     from graphopt.compiler.optimize_model import optimize_graph, prepare_for_lowering
     from graphopt.compiler.optimize_model import optimize_model as optimize
-    from graphopt.compiler.rebuild import rebuild
+    from graphopt.compiler.rebuild_model import rebuild
 
 __all__ = ["build_request", "compile", "load", "optimize", "optimize_graph", "prepare_for_lowering", "rebuild"]
 
@@ -22,7 +22,7 @@ _HOMES = {
     "optimize": ("graphopt.compiler.optimize_model", "optimize_model"),
     "optimize_graph": ("graphopt.compiler.optimize_model", "optimize_graph"),
     "prepare_for_lowering": ("graphopt.compiler.optimize_model", "prepare_for_lowering"),
-    "rebuild": ("graphopt.compiler.rebuild", "rebuild"),
+    "rebuild": ("graphopt.compiler.rebuild_model", "rebuild"),
     "load": ("graphopt.bundle.open", "open_bundle"),
 }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,7 @@ import graphopt.compiler
 from graphopt.bundle import FileRecord, Manifest, read_manifest
 from graphopt.bundle.statement import new_manifest
 from graphopt.compiler.compile_model import source_digest
-from graphopt.compiler.rebuild import RebuildDiffersError, RebuildError, rebuild
+from graphopt.compiler.rebuild_model import RebuildDiffersError, RebuildError, rebuild
 from graphopt.errors import GraphoptError, ModelError
 
 TARGETS = ("x86-64-v3",)
@@ -181,3 +184,9 @@ def test_a_source_is_named_by_what_the_model_calls_its_files(source: Path):
     assert [entry["name"] for entry in digest["external"]] == ["m.data"]
     inline = onnx.load(source)
     assert source_digest(inline).keys() == {"sha256"}
+
+
+def test_the_door_to_rebuilding_is_the_function_whoever_came_first():
+    # a submodule of the same name would take the function's place as soon as it is imported
+    script = "import graphopt.compiler.rebuild_model; from graphopt.compiler import rebuild; assert callable(rebuild)"
+    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"PYTHONPATH": ":".join(sys.path)})

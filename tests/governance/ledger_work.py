@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from graphopt_governance import actions
 from graphopt_governance.action import ALL_RIGHTS, Action, Kind, model_id
 from graphopt_governance.contract import Founder, execution
+from graphopt_governance.home import Home
 from graphopt_governance.ledger import Ledger
 
 from .federation import digest, key
@@ -26,7 +28,9 @@ from .federation import digest, key
 FOUNDERS = [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))]
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.governance.ledger_work", "graphopt_governance.embedded"])
+_context.set_forkserver_preload(
+    ["tests.governance.ledger_work", "graphopt_governance.embedded", "graphopt_governance.rpc_sending"]
+)
 
 
 def anchor(ledger: Ledger, text: str) -> int:
@@ -48,6 +52,18 @@ def create(told: Connection, path: Path) -> None:
     """Make a ledger, and tell its chain id."""
     told.send("ready")
     told.send(Ledger.create(path, FOUNDERS).domain.chain_id)
+
+
+def anchor_on_node(told: Connection, folder: Path, url: str, bundle: Path) -> None:
+    """Anchor a bundle on the chain behind a node, and tell its block."""
+    told.send("ready")
+    told.send(actions.anchor(bundle, home=Home(folder, url)).block)
+
+
+def revoke_on_node(told: Connection, folder: Path, url: str, bundle: Path) -> None:
+    """Revoke a bundle on the chain behind a node, and tell the block."""
+    told.send("ready")
+    told.send(actions.revoke(bundle, "wrong", home=Home(folder, url)).block)
 
 
 @cache

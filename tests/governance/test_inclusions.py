@@ -45,7 +45,9 @@ class InMemory:
     def snapshot(self) -> Snapshot:
         return Snapshot(1, self.federation.now, self.federation.state, b"", {}, self.basis)
 
-    def events(self, name: str | None = None, subject: bytes | None = None) -> Sequence[Event]:
+    def events(
+        self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None
+    ) -> Sequence[Event]:
         return [event for event in self.told if event.name == name and subject in event.fields.values()]
 
     def settle(self) -> None:

@@ -310,9 +310,11 @@ class LyingIndex:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._chain, name)
 
-    def events(self, name: str | None = None, subject: bytes | None = None) -> Sequence[Event]:
+    def events(
+        self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None
+    ) -> Sequence[Event]:
         if name != "Anchored" or subject is not None:
-            return self._chain.events(name, subject)
+            return self._chain.events(name, subject, build)
         return [Event("Anchored", 1, 1, {"digest": digest, "build": build}) for digest, build in self._told]
 
 

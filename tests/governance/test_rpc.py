@@ -93,6 +93,10 @@ def live_through(bundle: Path, home: Home) -> None:
     assert verdict.facts["anchored_block"] == anchored.block
     assert verdict.facts["anchored_time"] == anchored.block_time
     ChainGate.default().admit(read_manifest(bundle))
+    chain, build = actions.open_chain(home), actions.build_key(read_manifest(bundle).predicate)
+    assert chain is not None
+    assert [event.fields["digest"].hex() for event in chain.events("Anchored", build=build)] == [anchored.digest]
+    assert not chain.events("Anchored", build=bytes(32))
     withdrawn = actions.revoke(bundle, "wrong labels")
     verdict = actions.verify(bundle)
     assert verdict.exit_code == 15

@@ -160,6 +160,21 @@ def test_patience_ends_and_grows_with_what_comes():
     waits.set()
 
 
+def test_a_link_in_a_shared_folder_leads_no_one_out(place: Path, bundle: Path, tmp_path: Path):
+    manifest = read_manifest(bundle)
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "weights").write_bytes(b"of somebody")
+    (place / "bundles").mkdir(parents=True)
+    (place / "bundles" / manifest.digest.hex()).symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError, match="a link in the place of a folder"):
+        Store.at(str(place)).put(bundle, manifest)
+    assert [path.name for path in (tmp_path / "victim").iterdir() if path.is_file()] == ["weights"]
+    # the store itself may be behind a link: its owner put it there
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere")
+    assert Store.at(str(tmp_path / "linked")).put(bundle, manifest).files == 4
+
+
 @pytest.mark.parametrize(
     ("url", "text"),
     [
