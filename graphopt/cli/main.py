@@ -41,7 +41,6 @@ from graphopt.cli.passphrase import keep_from_children
 from graphopt.cli.propose import propose
 from graphopt.cli.publish import publish
 from graphopt.cli.put_report import put_report
-from graphopt.cli.relay import relay
 from graphopt.cli.restore import restore
 from graphopt.cli.revoke import revoke
 from graphopt.cli.rollback import rollback
@@ -108,7 +107,6 @@ COMMANDS = {
     "restore": restore,
     "rollback": rollback,
     "report": put_report,
-    "relay": relay,
     "seal": seal,
     "open": open_sealed,
     "publish": publish,
