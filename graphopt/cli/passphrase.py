@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphopt_governance.key_files import Passphrase
 
 _UNPROTECTED = (
-    "the key files have no passphrase and protect nothing: whoever reads them can sign; `graphopt fed passphrase`"
+    "the new key files have no passphrase and protect nothing: whoever reads them can sign; `graphopt fed passphrase`"
     " sets one"
 )
 
