@@ -95,6 +95,9 @@ def sign(bundle: str | Path, home: Home | None = None, passphrase: Passphrase = 
     home = home or Home.default()
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)
+    if home.next_keys.exists():
+        # what is signed with keys that were given up is nobody's signature
+        open_chain(home)
     key = load_signing_key(home.signing_key, passphrase)
     save_manifest(bundle, manifest.signed(key.sign(manifest.pre_authentication)))
     return Signed(manifest.digest.hex(), key.hint.hex(), str(home.signing_key))
@@ -151,12 +154,39 @@ def anchor(
     return _anchored(manifest, chain, version, already=False)
 
 
-def verify(bundle: str | Path, home: Home | None = None) -> Verdict:
-    """May the bundle at `bundle` run?  Changes nothing and needs no key."""
-    from graphopt_governance.verify import verify_bundle
+def verify(
+    bundle: str | Path,
+    home: Home | None = None,
+    *,
+    policy: Path | None = None,
+    offline: bool = False,
+    max_age: float | None = None,
+    proof: Path | None = None,
+    checkpoint: bytes | None = None,
+) -> Verdict:
+    """May the bundle at `bundle` run?  Needs no key; what the chain proved is kept in the home.
+
+    `policy` is a file to obey instead of the home's.  `max_age`: for how many seconds a proof that was kept may stand
+    in for a chain that does not answer, or, with `offline`, is not asked.  `proof` is a file from somebody else, to
+    judge from instead of a chain; it counts only under the block whose hash is `checkpoint` (32 bytes).
+    """
+    from graphopt_governance.judging import Evidence, Judge
+    from graphopt_governance.policy import Policy
 
     home = home or Home.default()
-    return verify_bundle(bundle, open_chain(home), home.inclusions)
+    if (proof is None) != (checkpoint is None):
+        raise ChainError(
+            "a proof from somebody else needs the hash of a block that you know to be the chain's, and vice versa"
+        )
+    evidence = None if proof is None or checkpoint is None else Evidence(proof, checkpoint)
+    return Judge(
+        home,
+        Policy.of(home, policy),
+        open_chain=lambda home: open_chain(home),
+        offline=offline,
+        max_age=max_age,
+        evidence=evidence,
+    ).verify(bundle)
 
 
 def revoke(
@@ -202,8 +232,22 @@ def public_key(home: Home | None = None, passphrase: Passphrase = passphrase_fro
 def open_chain(home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain | None:
     """The chain of the federation of `home`; None when there is none yet.
 
-    `passphrase` opens the key that pays on an RPC chain, and is asked for only when something is sent.
+    `passphrase` opens the key that pays on an RPC chain, and is asked for only when something is sent.  Where this
+    member changes his keys and the chain holds the new ones, the home goes on to them.
     """
+    if not (home.next_keys.exists() or home.rekeyed.exists()):
+        return _open_chain(home, passphrase)
+    from graphopt_governance.key_swap import finish
+    from graphopt_governance.rotation import settle_rotation
+
+    finish(home)
+    chain = _open_chain(home, passphrase)
+    if chain is not None:
+        settle_rotation(home, chain)
+    return chain
+
+
+def _open_chain(home: Home, passphrase: Passphrase) -> Chain | None:
     from graphopt_governance.where import read_where
 
     where = read_where(home)

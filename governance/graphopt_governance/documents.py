@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -104,6 +105,13 @@ class Fields:
         if wrong := [key for key in texts if not re.fullmatch("[1-9][0-9]{0,8}", key)]:
             self.refuse(f"{name} has {wrong[0][:80]!a}, not a number")
         return {int(key): text for key, text in texts.items()}
+
+    def has(self, name: str, check: Callable[[Any], bool], wanted: str) -> Any:
+        """The field's value, for which `check` holds; it is `wanted`, in words."""
+        value = self._values[name]
+        if not check(value):
+            self.refuse(f"{name} is {json.dumps(value)[:80]}, not {wanted}")
+        return value
 
     def each_bytes(self, name: str, size: int, most: int) -> tuple[bytes, ...]:
         """At most `most` times `size` bytes."""

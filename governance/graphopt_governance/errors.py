@@ -29,6 +29,10 @@ class ChainError(GraphoptError):
     """A chain cannot be read or written, or is not the one that was asked for."""
 
 
+class PolicyError(GraphoptError):
+    """A policy cannot be read, or says what is not known."""
+
+
 class UnreachableError(ChainError):
     """Nothing answers where a chain should be; what it would have said is not known."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from graphopt.bundle import Manifest
+from graphopt.bundle.gate import Revocable
 from graphopt.errors import RefusedError
 from graphopt_governance.chain import Chain
 from graphopt_governance.home import Home
+from graphopt_governance.policy import Policy
 from graphopt_governance.verify import Verdict, judge
+from graphopt_governance.watch import Watch
 
 
 class FederationRefusedError(RefusedError):
@@ -20,26 +23,67 @@ class FederationRefusedError(RefusedError):
         self.verdict = verdict
 
 
-@dataclass(frozen=True, slots=True)
 class ChainGate:
-    """A gate (`graphopt.bundle.Gate`) that asks the federation on `chain`; where that is None, nothing is admitted.
+    """A gate (`graphopt.bundle.WatchingGate`) that asks the federation on `chain`; where that is None nothing passes.
 
-    `inclusions`: a folder with proofs that manifests are in anchored batches.
+    `inclusions`: a folder with proofs that manifests are in anchored batches.  `every`: after how many seconds a
+    running process asks again about what it loaded; None: only where `graphopt.load(..., recheck=...)` says so.
+    `judge`, where it is given, judges instead of `chain`: `ChainGate.default` hands in that of a home, with its policy.
     """
 
-    chain: Chain | None
-    inclusions: Path | None = None
+    def __init__(
+        self,
+        chain: Chain | None,
+        inclusions: Path | None = None,
+        *,
+        every: float | None = None,
+        judge: Callable[[Manifest], Verdict] | None = None,
+    ) -> None:
+        self._chain, self._inclusions = chain, inclusions
+        self._judge = judge or self._by_chain
+        self._every = every
+        self._watch = Watch(self._judge)
 
     @classmethod
-    def default(cls, home: Home | None = None) -> ChainGate:
-        """The gate of the federation on this machine."""
-        from graphopt_governance.actions import open_chain
+    def default(
+        cls,
+        home: Home | None = None,
+        *,
+        policy: Policy | None = None,
+        offline: bool = False,
+        max_age: float | None = None,
+        every: float | None = None,
+    ) -> ChainGate:
+        """The gate of the federation on this machine, under the home's policy or the one given.
 
-        home = home or Home.default()
-        return cls(open_chain(home), home.inclusions)
+        `offline` and `max_age` (seconds): as `actions.verify` takes them.  PolicyError for a policy that is none.
+        """
+        from graphopt_governance.judging import Judge
+
+        judge = Judge(home or Home.default(), policy, offline=offline, max_age=max_age)
+        return cls(None, every=judge.policy.recheck if every is None else every, judge=judge.judge)
 
     def admit(self, manifest: Manifest) -> None:
         """Return if the bundle may run, else FederationRefusedError; ChainError when the chain cannot be read."""
-        verdict = judge(manifest, self.chain, self.inclusions)
+        verdict = self._judge(manifest)
         if not verdict.approved:
             raise FederationRefusedError(verdict)
+
+    def watch(self, manifest: Manifest, loaded: Revocable, every: float | None = None) -> None:
+        """Ask again each `every` seconds, or as often as the gate was made to; withdraw what may not run any more."""
+        every = self._every if every is None else every
+        if every is not None:
+            self._watch.add(manifest, loaded, every)
+
+    def close(self) -> None:
+        """Ask no more; models that were watched are withdrawn."""
+        self._watch.close()
+
+    def __enter__(self) -> ChainGate:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _by_chain(self, manifest: Manifest) -> Verdict:
+        return judge(manifest, self._chain, self._inclusions)

@@ -50,6 +50,16 @@ class Home:
         return self.keys / "sealing.age"
 
     @property
+    def next_keys(self) -> Path:
+        """The keys that a rotation goes on to, while the federation decides on it."""
+        return self.keys / "next"
+
+    @property
+    def rekeyed(self) -> Path:
+        """The keys under a new passphrase, until they are all there."""
+        return self.keys / "rekeyed"
+
+    @property
     def federation(self) -> Path:
         """Which federation this member is in and how it is reached (`where`)."""
         return self.folder / "federation.json"
@@ -68,6 +78,16 @@ class Home:
     def inclusions(self) -> Path:
         """A folder with one file for each manifest that is known to be in an anchored batch."""
         return self.folder / "inclusions"
+
+    @property
+    def proofs(self) -> Path:
+        """A folder with what the chain proved of each bundle when it was last asked, and what this home has seen."""
+        return self.folder / "proofs"
+
+    @property
+    def policy(self) -> Path:
+        """What the gate asks for beyond approval (`policy`)."""
+        return self.folder / "policy.toml"
 
     @property
     def builds(self) -> Path:

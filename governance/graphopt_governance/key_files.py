@@ -36,15 +36,15 @@ def passphrase_for_new_key(passphrase: Passphrase) -> str | None:
 _MAX_KEY_FILE = 65536
 
 
-def passphrase_from_environment() -> str | None:
+def passphrase_from_environment(variable: str = "GRAPHOPT_PASSPHRASE") -> str | None:
     """The first line of the file $GRAPHOPT_PASSPHRASE_FILE names, or $GRAPHOPT_PASSPHRASE; None when neither is set."""
-    if named := os.environ.get("GRAPHOPT_PASSPHRASE_FILE"):
+    if named := os.environ.get(f"{variable}_FILE"):
         try:
             lines = Path(named).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise KeyFileError(f"the passphrase file {named} cannot be read") from error
         return lines[0] if lines else ""
-    return os.environ.get("GRAPHOPT_PASSPHRASE")
+    return os.environ.get(variable)
 
 
 def read_key_file(path: Path) -> bytes | None:

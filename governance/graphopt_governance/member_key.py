@@ -114,9 +114,14 @@ def in_order(signatures: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
     return [signature for _, signature in sorted(dict(signatures).items())]
 
 
-def _new_key(passphrase: str | None) -> bytes:
+def encode_member_key(key: MemberKey, passphrase: str | None) -> bytes:
+    """The content of a V3 keystore with `key`, encrypted where there is a passphrase."""
     from eth_keyfile.keyfile import create_keyfile_json
 
-    private = ec.generate_private_key(ec.SECP256K1()).private_numbers().private_value.to_bytes(32, "big")
+    private = key.private.private_numbers().private_value.to_bytes(32, "big")
     cost = _COST_WITH_PASSPHRASE if passphrase else _COST_WITHOUT
     return json.dumps(create_keyfile_json(private, (passphrase or "").encode(), kdf="scrypt", iterations=cost)).encode()
+
+
+def _new_key(passphrase: str | None) -> bytes:
+    return encode_member_key(MemberKey(ec.generate_private_key(ec.SECP256K1())), passphrase)

@@ -104,8 +104,11 @@ def is_usable(recipient: bytes) -> bool:
     return True
 
 
+def encode_sealing_key(key: SealingKey, passphrase: str | None) -> bytes:
+    """The content of an age identity file with `key`, encrypted where there is a passphrase."""
+    content = f"# public key: {key.recipient_text}\n{key.identity}\n".encode()
+    return bytes(library().passphrase.encrypt(content, passphrase)) if passphrase else content
+
+
 def _new_key(passphrase: str | None) -> bytes:
-    age = library()
-    identity = age.x25519.Identity.generate()
-    content = f"# public key: {identity.to_public()}\n{identity}\n".encode()
-    return bytes(age.passphrase.encrypt(content, passphrase)) if passphrase else content
+    return encode_sealing_key(SealingKey(library().x25519.Identity.generate()), passphrase)

@@ -24,6 +24,7 @@ from graphopt_governance.key_files import (
     passphrase_from_environment,
     read_key_file,
 )
+from graphopt_governance.pkcs8 import encrypted_pem
 
 _ECDSA = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
@@ -95,12 +96,16 @@ def signature_holds(signature: Signature, message: bytes) -> bool:
     return False
 
 
-def _new_key(passphrase: str | None) -> bytes:
-    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
+def encode_signing_key(key: SigningKey, passphrase: str | None) -> bytes:
+    """The content of a PKCS#8 file with `key`, encrypted where there is a passphrase."""
+    pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     if passphrase:
-        protection = serialization.BestAvailableEncryption(passphrase.encode())
-    private = ec.generate_private_key(ec.SECP256R1())
-    return private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+        return encrypted_pem(key.private.private_bytes(serialization.Encoding.DER, pkcs8, plain), passphrase)
+    return key.private.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+
+
+def _new_key(passphrase: str | None) -> bytes:
+    return encode_signing_key(SigningKey(ec.generate_private_key(ec.SECP256R1())), passphrase)
 
 
 def _pem(public: ec.EllipticCurvePublicKey) -> bytes:

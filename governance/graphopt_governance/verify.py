@@ -6,7 +6,7 @@ Needs the manifest, the files and the contract's storage; neither numba nor onnx
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +35,8 @@ class Code(StrEnum):
     SUSPENDED = "suspended"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
+    STALE = "stale"
+    AGAINST_POLICY = "against-policy"
 
 
 EXIT_CODES: Mapping[Code, int] = {
@@ -47,6 +49,8 @@ EXIT_CODES: Mapping[Code, int] = {
     Code.SUSPENDED: 15,
     Code.EXPIRED: 16,
     Code.SUPERSEDED: 17,
+    Code.STALE: 18,
+    Code.AGAINST_POLICY: 19,
 }
 """What `graphopt verify` exits with for a refused bundle; 0 is approved, 2 is: there was nothing to judge."""
 
@@ -83,6 +87,8 @@ class Verdict:
         if self.reasons:
             return self.reasons[0].sentence
         # the block comes from the index of events, which is a convenience: the verdict does not rest on it
+        if "member" not in self.facts:
+            return f"approved: every file is as the key {str(self.facts.get('signer'))[:16]}… signed it"
         block = self.facts.get("anchored_block")
         since = f"as of block {self.facts['as_of_block']}" if block is None else f"anchored in block {block}"
         return f"approved: {since}, signed by member {self.facts['member']}"
@@ -103,6 +109,11 @@ def verify_bundle(path: str | Path, chain: Chain | None, inclusions: Path | None
     `chain` is None where there is none; then nothing is approved.  `inclusions` is a folder with proofs that manifests
     are in anchored batches.  BundleError when there is no bundle to judge.
     """
+    return judge_files(path, lambda manifest: judge(manifest, chain, inclusions))
+
+
+def judge_files(path: str | Path, judge_manifest: Callable[[Manifest], Verdict]) -> Verdict:
+    """Judge the bundle at `path`: its files first, then its manifest by `judge_manifest`."""
     path = Path(path)
     if not (path / MANIFEST_NAME).exists():
         read_manifest(path)
@@ -113,7 +124,7 @@ def verify_bundle(path: str | Path, chain: Chain | None, inclusions: Path | None
         return Verdict((Reason(Code.ALTERED, str(error)),))
     except BundleError as error:
         return Verdict((Reason(Code.ALTERED, f"{MANIFEST_NAME} was altered: {error}"),))
-    return judge(manifest, chain, inclusions)
+    return judge_manifest(manifest)
 
 
 def judge(manifest: Manifest, chain: Chain | None, inclusions: Path | None = None) -> Verdict:

@@ -1,6 +1,6 @@
 """The bundle: its manifest, its integrity, and the question whether it may run."""
 
-from graphopt.bundle.gate import Gate
+from graphopt.bundle.gate import Gate, Revocable, WatchingGate
 from graphopt.bundle.manifest import (
     AlteredError,
     VerifiedBundle,
@@ -19,8 +19,10 @@ __all__ = [
     "FileRecord",
     "Gate",
     "Manifest",
+    "Revocable",
     "Signature",
     "VerifiedBundle",
+    "WatchingGate",
     "check_files",
     "open_plain",
     "open_verified",

@@ -6,7 +6,6 @@ loaded, by hashing while it copies to a private folder: a file that changes in b
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import shutil
@@ -17,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
+from graphopt.bundle.hashing import hash_file
 from graphopt.bundle.statement import (
     MANIFEST_NAME,
     MAX_ENVELOPE,
@@ -29,8 +29,6 @@ from graphopt.bundle.statement import (
     parse_manifest,
 )
 from graphopt.errors import BundleError
-
-_CHUNK = 1 << 20
 
 
 class AlteredError(BundleError):
@@ -52,7 +50,7 @@ def write_manifest(folder: str | Path, predicate: Mapping[str, Any]) -> Manifest
     for name in sorted(_names(folder) - {MANIFEST_NAME}):
         check_name(name)
         with open_plain(folder, name) as file:
-            digest, size = _digest(file)
+            digest, size = hash_file(file)
         records.append(FileRecord(name, digest, size))
     manifest = new_manifest(records, predicate)
     save_manifest(folder, manifest)
@@ -93,7 +91,7 @@ def check_files(folder: str | Path, manifest: Manifest) -> None:
     check_set(folder, manifest)
     for record in manifest.files:
         with open_recorded(folder, record) as file:
-            check_content(record, *_digest(file, record.size + 1))
+            check_content(record, *hash_file(file, record.size + 1))
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def open_verified(path: str | Path, manifest: Manifest | None = None) -> Verifie
             target = bundle.folder / record.name
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with open_recorded(source, record) as file, target.open("xb") as copy:
-                check_content(record, *_digest(file, record.size + 1, copy))
+                check_content(record, *hash_file(file, record.size + 1, copy))
         (bundle.folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     except BaseException:
         bundle.close()
@@ -224,18 +222,3 @@ def _read(file: io.FileIO, limit: int) -> bytes:
         parts.append(part)
         limit -= len(part)
     return b"".join(parts)
-
-
-def _digest(file: io.FileIO, limit: int | None = None, copy: BinaryIO | None = None) -> tuple[str, int]:
-    """SHA-256 and size of what `file` holds, up to `limit` bytes; what is hashed is written to `copy`."""
-    digest, size = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(_CHUNK))
-    while limit is None or size < limit:
-        count = file.readinto(buffer if limit is None else buffer[: limit - size])
-        if not count:
-            break
-        digest.update(buffer[:count])
-        if copy is not None:
-            copy.write(buffer[:count])
-        size += count
-    return digest.hexdigest(), size

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphopt.bundle.artifact import MODEL, PROGRAM, WEIGHTS, Artifact, Content, library_name
-from graphopt.bundle.gate import Gate
+from graphopt.bundle.gate import Gate, WatchingGate
 from graphopt.bundle.manifest import open_verified, read_manifest
 from graphopt.bundle.statement import Manifest
 from graphopt.errors import BundleError
@@ -39,12 +39,17 @@ class Loaded:
         return {"target": self.target, "digest": self.manifest.digest.hex(), "build": dict(self.manifest.predicate)}
 
 
-def open_bundle(path: str | Path, gate: Gate | None = None, threads: int | None = None) -> Compiled:
+def open_bundle(
+    path: str | Path, gate: Gate | None = None, threads: int | None = None, recheck: float | None = None
+) -> Compiled:
     """The model in the bundle at `path`, ready to run.
 
-    BundleError when the bundle is incomplete, altered, of another version or for other machines; RefusedError when
-    the gate does not admit it.
+    `recheck`: after how many seconds the gate is asked again, for as long as the model lives; from when it refuses on,
+    so does every call, with RefusedError.  BundleError when the bundle is incomplete, altered, of another version or
+    for other machines; RefusedError when the gate does not admit it.
     """
+    if recheck is not None and (not isinstance(gate, WatchingGate) or not recheck > 0):
+        raise ValueError("recheck is a number of seconds above 0, and needs a gate that can watch")
     manifest = read_manifest(path)
     if gate is not None:
         gate.admit(manifest)
@@ -61,7 +66,7 @@ def open_bundle(path: str | Path, gate: Gate | None = None, threads: int | None 
         program = image.programs[image.targets[target]]
         files: dict[str, Content] = {record.name: _mapped(folder / record.name) for record in manifest.files}
         artifact = Artifact(files, manifest.predicate, manifest)
-        return Compiled(
+        compiled = Compiled(
             program,
             Weights(image.weights, weights),
             Kernels(_library(folder, target, program)),
@@ -69,6 +74,9 @@ def open_bundle(path: str | Path, gate: Gate | None = None, threads: int | None 
             threads or os.cpu_count() or 1,
             lambda place: artifact.save(place),
         )
+        if isinstance(gate, WatchingGate):
+            gate.watch(manifest, compiled, recheck)
+        return compiled
 
 
 def choose_target(targets: Mapping[str, object]) -> str:

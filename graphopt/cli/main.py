@@ -29,6 +29,8 @@ from graphopt.cli.fed.log import log as fed_log
 from graphopt.cli.fed.member_add import member_add
 from graphopt.cli.fed.member_change import member_change
 from graphopt.cli.fed.member_remove import member_remove
+from graphopt.cli.fed.member_rotate import member_rotate
+from graphopt.cli.fed.passphrase import passphrase as fed_passphrase
 from graphopt.cli.fed.quorum import quorum as fed_quorum
 from graphopt.cli.fed.relay import relay as fed_relay
 from graphopt.cli.fed.status import status as fed_status
@@ -38,7 +40,6 @@ from graphopt.cli.optimize import optimize
 from graphopt.cli.propose import propose
 from graphopt.cli.publish import publish
 from graphopt.cli.put_report import put_report
-from graphopt.cli.relay import relay
 from graphopt.cli.restore import restore
 from graphopt.cli.revoke import revoke
 from graphopt.cli.rollback import rollback
@@ -105,7 +106,6 @@ COMMANDS = {
     "restore": restore,
     "rollback": rollback,
     "report": put_report,
-    "relay": relay,
     "seal": seal,
     "open": open_sealed,
     "publish": publish,
@@ -119,10 +119,12 @@ COMMANDS = {
     "fed member add": member_add,
     "fed member change": member_change,
     "fed member remove": member_remove,
+    "fed member rotate": member_rotate,
     "fed quorum": fed_quorum,
     "fed delay": fed_delay,
     "fed cancel": fed_cancel,
     "fed relay": fed_relay,
+    "fed passphrase": fed_passphrase,
     "audit export": audit_export,
     "audit replay": audit_replay,
 }

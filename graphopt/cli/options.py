@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from graphopt.errors import InputError
+
 
 class Level(StrEnum):
     """How much a rewrite may change the numbers."""
@@ -70,6 +72,42 @@ StoreOption = Annotated[
         metavar="URL",
         envvar="GRAPHOPT_STORE",
         help="Where bundles are shared: a folder, or a URL that fsspec knows.",
+        show_default=False,
+    ),
+]
+
+
+def seconds(text: str | None) -> float | None:
+    """The seconds of a duration such as 90s, 30m, 24h or 7d."""
+    if text is None:
+        return None
+    from graphopt_governance.policy import seconds as parsed
+
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise InputError(f"the duration is {error}") from None
+
+
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        metavar="FILE",
+        envvar="GRAPHOPT_POLICY",
+        help="What is asked for beyond approval; the home's policy.toml when left out.",
+        show_default=False,
+    ),
+]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="Do not ask the chain: judge from the proof that was kept when it was asked.")
+]
+MaxAgeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-age",
+        metavar="24h",
+        help="How old a kept proof may be that stands in for a chain which does not answer or is not asked.",
         show_default=False,
     ),
 ]

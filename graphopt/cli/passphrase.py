@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphopt_governance.key_files import Passphrase
 
 _UNPROTECTED = (
-    "the new key files have no passphrase and protect nothing: whoever reads them can sign; `graphopt fed passphrase`"
+    "the key files have no passphrase and protect nothing: whoever reads them can sign; `graphopt fed passphrase`"
     " sets one"
 )
 
@@ -29,6 +29,31 @@ def prompted() -> Passphrase:
     when keys are made, where nothing typed means keys that are not encrypted.  Without a terminal there is none.
     """
     return _Asked()
+
+
+def prompted_anew(*, none: bool) -> Passphrase:
+    """What asks for the passphrase under which keys are to be encrypted from now on; with `none`, none.
+
+    $GRAPHOPT_NEW_PASSPHRASE_FILE and $GRAPHOPT_NEW_PASSPHRASE come first, then the terminal; PassphraseError without.
+    """
+
+    def ask() -> str | None:
+        from graphopt_governance.key_files import passphrase_from_environment
+
+        if none:
+            warn(_UNPROTECTED)
+            return None
+        given = passphrase_from_environment("GRAPHOPT_NEW_PASSPHRASE")
+        if given is None and _at_terminal():
+            given = _typed_twice("New passphrase for your keys: ")
+        if not given:
+            raise PassphraseError(
+                "there is no new passphrase: type one, or name a file with it in GRAPHOPT_NEW_PASSPHRASE_FILE; --none"
+                " takes the encryption away"
+            )
+        return given
+
+    return ask
 
 
 class _Asked:
@@ -68,7 +93,11 @@ def _answer(*, again: bool) -> str | None:
         return given
     if not again:
         return _typed("Passphrase of your keys: ")
-    first = _typed("Passphrase for your new keys (nothing: they are not encrypted): ")
+    return _typed_twice("Passphrase for your new keys (nothing: they are not encrypted): ")
+
+
+def _typed_twice(question: str) -> str:
+    first = _typed(question)
     if _typed("The same again: ") != first:
         raise PassphraseError("the two passphrases differ; nothing was made")
     return first

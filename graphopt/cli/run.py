@@ -14,9 +14,13 @@ from graphopt.cli.options import (
     ChainOption,
     DimOption,
     InputOption,
+    MaxAgeOption,
     NoGateOption,
+    OfflineOption,
+    PolicyOption,
     RandomOption,
     ThreadsOption,
+    seconds,
 )
 from graphopt.cli.progress import step
 from graphopt.errors import InputError
@@ -36,6 +40,9 @@ def run(
     threads: ThreadsOption = None,
     no_gate: NoGateOption = False,
     chain: ChainOption = None,
+    policy: PolicyOption = None,
+    offline: OfflineOption = False,
+    max_age: MaxAgeOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a bundle on one request, if it may run.
@@ -58,15 +65,16 @@ def run(
     if output is not None:
         check_writable(output)
     with step(f"loading {bundle}"):
-        compiled = graphopt.load(bundle, gate=chosen_gate(no_gate=no_gate, chain=chain), threads=threads)
+        gate = chosen_gate(no_gate=no_gate, chain=chain, policy=policy, offline=offline, max_age=seconds(max_age))
+        compiled = graphopt.load(bundle, gate=gate, threads=threads)
     feeds = choose_feeds(compiled.inputs, inputs, seed, dims or ())
     with step("running"):
         start = time.perf_counter()
         outputs = compiled(feeds)
-        seconds = time.perf_counter() - start
+        took = time.perf_counter() - start
     if output is not None:
         write_npz(output, _arrays(outputs))
-    show(_report(outputs, seconds, compiled.threads), as_json=as_json)
+    show(_report(outputs, took, compiled.threads), as_json=as_json)
 
 
 def _arrays(outputs: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from graphopt.errors import InputError
+from graphopt.errors import InputError, RefusedError
 from graphopt.ir.types import TensorType
 from graphopt.program import Program
 from graphopt.runtime.executor import Executor
@@ -88,6 +88,13 @@ class Compiled:
         """Write the bundle to `path`, a folder that does not exist yet or is a bundle; it appears complete or not."""
         self._save(Path(path))
 
+    def withdraw(self, why: str) -> None:
+        """Refuse every further call with RefusedError and this sentence; a call that has begun ends as it began.
+
+        For any thread, and for good.  It costs a call nothing: what runs is taken away, so nothing has to be asked.
+        """
+        self._executor = cast("Executor", _Withdrawn(why))
+
     def _arrays(self, feeds: Mapping[str, Any]) -> list[Any]:
         arrays = conform(self.inputs, feeds)
         return [default if array is None else array for array, default in zip(arrays, self._defaults, strict=True)]
@@ -106,6 +113,16 @@ class Compiled:
                 return None
             arrays.append(array)
         return arrays
+
+
+class _Withdrawn:
+    """Stands where the executor was."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise RefusedError(f"refused while it was running: {self._why}; once it may run again, load it again")
 
 
 def _native(port: Port) -> np.dtype | None:

@@ -37,17 +37,14 @@ def hand_out(
 ) -> None:
     """Write a drafted ballot to `output` for the members to sign; with `execute`, sign and relay it instead."""
     from graphopt.cli.consent import consent
-    from graphopt.cli.output import check_writable
     from graphopt.cli.progress import step
-    from graphopt.report import Column, Entry, Facts, Report, Table, show
     from graphopt_governance.ballot import needed
     from graphopt_governance.errors import BallotError
     from graphopt_governance.governing import sign_ballot
     from graphopt_governance.relaying import relay_ballots
 
-    wanted = needed(ballot.action.kind, chain.snapshot().state)
     if execute:
-        if wanted > 1:
+        if (wanted := needed(ballot.action.kind, chain.snapshot().state)) > 1:
             raise BallotError(f"this takes {wanted} signatures: leave --execute out and let the others sign it")
         consent(ballot.describe(), yes=yes)
         signed = sign_ballot(ballot, chain, home, passphrase)
@@ -58,11 +55,22 @@ def hand_out(
             signed.save(output)
         show_relayed(done, output if done.ready is not None else None, as_json=as_json)
         return
+    write_ballot(ballot, chain, output, as_json=as_json)
+
+
+def write_ballot(ballot: Ballot, chain: Chain, output: Path, *, as_json: bool) -> None:
+    """Write a ballot to `output`, and print what it says and how many must sign it."""
+    from graphopt.cli.output import check_writable
+    from graphopt.report import Column, Entry, Facts, Report, Table, show
+    from graphopt_governance.ballot import needed
+
+    wanted = needed(ballot.action.kind, chain.snapshot().state)
     check_writable(output)
     ballot.save(output)
     facts = (
         Entry("ballot", "written to", str(output)),
         Entry("needed", "signatures needed", wanted),
+        Entry("signatures", "signatures on it", len(ballot.signatures)),
         Entry("identity", "what is signed", ballot.action.identity(ballot.domain).hex()),
     )
     says = Table("says", "What it says", (Column("line", ""),), tuple((line.strip(),) for line in ballot.describe()))
