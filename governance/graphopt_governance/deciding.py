@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import reduce
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +19,7 @@ from graphopt.bundle import Manifest, check_files, read_manifest
 from graphopt.errors import RefusedError
 from graphopt_governance.action import Kind, model_id
 from graphopt_governance.actions import build_key
-from graphopt_governance.ballot import Ask, Ballot, needed, unasked
+from graphopt_governance.ballot import Ask, Ballot, unasked
 from graphopt_governance.chain import Chain
 from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.founding import own_federation
@@ -38,6 +37,7 @@ from graphopt_governance.proposal import (
     read_proposal,
     write_proposal,
 )
+from graphopt_governance.relaying import merged
 from graphopt_governance.review import NOT_REBUILT, Measured, check_ballot, count, lines, review
 
 Rebuild = Callable[[Manifest, Path], Measured]
@@ -85,17 +85,13 @@ class Approved:
 
 
 @dataclass(frozen=True, slots=True)
-class Relayed:
-    """A ballot was executed; or, where `waits` is a time (seconds since the epoch), it is approved and waits for that.
-
-    `inclusions`: of a batch, the files that were put into the home.
-    """
+class ProposalAnchored:
+    """What was approved is on record.  `inclusions`: of a batch, the files that were put into the home."""
 
     what: str
     subject: str
     block: int
     block_time: int
-    waits: int
     inclusions: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -189,39 +185,29 @@ def approve(
     return Approved(subject, member, measured is not None, len(now.members), now.needed, str(written))
 
 
-def relay_decided(
+def anchor_proposals(
     paths: Sequence[Path], *, home: Home | None = None, passphrase: Passphrase = passphrase_from_environment
-) -> Relayed:
-    """Execute what proposals or ballots, all for the same action, gathered signatures for; signs nothing.
+) -> ProposalAnchored:
+    """Put on record what proposals, or ballots of them, all for the same action, gathered signatures for.
 
-    BallotError when signatures are missing, with how many.  The inclusions of a batch are put into the home.
+    Signs nothing.  BallotError when signatures are missing, with how many.  A batch's inclusions are put into the home.
     """
     home = home or Home.default()
     chain = own_federation(home, passphrase)
     chain.settle()
     proposals = {path: read_proposal(path) for path in paths if is_proposal(path)}
-    ballots = [proposals[path].ballot if path in proposals else Ballot.load(path) for path in paths]
-    ballot = reduce(lambda left, right: left.merged(right), ballots)
+    ballot = merged([proposals[path].ballot if path in proposals else Ballot.load(path) for path in paths])
     for proposal in proposals.values():
         review(replace(proposal, ballot=ballot), chain)
-    snapshot = check_ballot(ballot, chain)
-    identity = ballot.action.identity(ballot.domain)
-    if not snapshot.state.waiting(identity) and (missing := count(ballot, snapshot).missing):
-        of = needed(ballot.action.kind, snapshot.state)
-        signatures = "signature is" if missing == 1 else "signatures are"
-        raise BallotError(f"{missing} of {of} {signatures} missing; {count(ballot, snapshot).sentence(Names.of(home))}")
+    now = count(ballot, check_ballot(ballot, chain))
+    if now.missing:
+        signatures = "signature is" if now.missing == 1 else "signatures are"
+        raise BallotError(f"{now.missing} of {now.needed} {signatures} missing; {now.sentence(Names.of(home))}")
     receipt = relay(ballot, chain)
-    waits = chain.snapshot().state.waiting(identity)
     inclusions = [inclusion for proposal in proposals.values() for inclusion in proposal.inclusions]
     files = dict.fromkeys(str(inclusion.save(home.inclusions)) for inclusion in inclusions)
-    return Relayed(
-        ballot.describe()[0],
-        ballot.action.subject.hex(),
-        receipt.block,
-        receipt.time,
-        waits if waits > receipt.time else 0,
-        tuple(files),
-    )
+    what, subject = ballot.describe()[0], ballot.action.subject.hex()
+    return ProposalAnchored(what, subject, receipt.block, receipt.time, tuple(files))
 
 
 def sign_decoded(

@@ -121,13 +121,19 @@ def _anchor_bundle(bundle: Path, model: str | None, expires: int, home: Home, *,
 def _anchor_proposals(paths: list[Path], home: Home) -> Report:
     from graphopt.cli.passphrase import prompted
     from graphopt.cli.progress import step
-    from graphopt.cli.relay import describe_relayed
-    from graphopt.report import Report
+    from graphopt.report import Entry, Facts, Format, Report
     from graphopt_governance import deciding
 
     with step(f"anchoring {paths[0]}"):
-        relayed = deciding.relay_decided(paths, home=home, passphrase=prompted())
-    return Report((describe_relayed(relayed, "Anchored"),))
+        relayed = deciding.anchor_proposals(paths, home=home, passphrase=prompted())
+    facts = (
+        Entry("what", "what", relayed.what),
+        Entry("digest", "digest", relayed.subject),
+        Entry("block", "block", relayed.block, Format.COUNT),
+        Entry("time", "block time", relayed.block_time, Format.TIME),
+        Entry("inclusions", "proofs of inclusion kept", len(relayed.inclusions) or None, Format.COUNT),
+    )
+    return Report((Facts("", "Anchored", facts),))
 
 
 def _anchor_batch(bundles: list[Path], expires: int, output: Path | None, home: Home, *, yes: bool) -> Report:

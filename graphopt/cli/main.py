@@ -40,7 +40,6 @@ from graphopt.cli.optimize import optimize
 from graphopt.cli.propose import propose
 from graphopt.cli.publish import publish
 from graphopt.cli.put_report import put_report
-from graphopt.cli.relay import relay
 from graphopt.cli.restore import restore
 from graphopt.cli.revoke import revoke
 from graphopt.cli.rollback import rollback
@@ -107,7 +106,6 @@ COMMANDS = {
     "restore": restore,
     "rollback": rollback,
     "report": put_report,
-    "relay": relay,
     "seal": seal,
     "open": open_sealed,
     "publish": publish,

@@ -27,7 +27,7 @@ def revoke(
 
     From the block on in which that is recorded, the gate refuses the bundle. Copies of it are not recalled: whoever
     does not ask a gate can still run them. Where several must agree, a ballot is written, which the others sign with
-    `graphopt approve` and anybody executes with `graphopt relay`; --emergency needs nobody else.
+    `graphopt approve` and anybody executes with `graphopt fed relay`; --emergency needs nobody else.
 
     \b
     Examples:

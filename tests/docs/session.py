@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 NOT_RUN = "<!-- not run -->"
 ANYTHING = "…"
 
@@ -83,8 +86,29 @@ def _lines(lines: list[str]) -> str:
     return "\n".join(" ".join(line.split()) for line in lines if line.strip())
 
 
-def run(document: Path, folder: Path, environment: dict[str, str]) -> None:
-    """Runs the document's blocks in `folder`; AssertionError names the first line that is not as it says."""
+def commands_of_this_checkout(folder: Path, home: Path) -> dict[str, str]:
+    """An environment in which `graphopt` and `python` are this checkout's, by two programs written to `folder`."""
+    folder.mkdir()
+    for name, call in (("graphopt", "-c 'from graphopt.cli.main import main; main()'"), ("python", "")):
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
+        (folder / name).chmod(stat.S_IRWXU)
+    return os.environ | {
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "kernels", "governance")),
+        "GRAPHOPT_HOME": str(home),
+    }
+
+
+def run(
+    document: Path,
+    folder: Path,
+    environment: dict[str, str],
+    tell: Callable[[str], object] = lambda text: None,
+) -> None:
+    """Runs the document's blocks in `folder`; AssertionError names the first line that is not as it says.
+
+    `tell` hears each command as it begins, and what it printed when it is done.
+    """
     namespace: dict[str, object] = {"__name__": "__main__"}
     before = Path.cwd()
     os.chdir(folder)
@@ -95,12 +119,13 @@ def run(document: Path, folder: Path, environment: dict[str, str]) -> None:
                 exec(compile("\n".join(block.lines), where, "exec"), namespace)
                 continue
             for command in commands(block):
-                _run(command, f"{document.name}:{command.line}", environment)
+                tell(f"$ {command.text}")
+                tell(_run(command, f"{document.name}:{command.line}", environment))
     finally:
         os.chdir(before)
 
 
-def _run(command: Command, where: str, environment: dict[str, str]) -> None:
+def _run(command: Command, where: str, environment: dict[str, str]) -> str:
     done = subprocess.run(
         ["bash", "-c", command.text],
         stdout=subprocess.PIPE,
@@ -114,3 +139,4 @@ def _run(command: Command, where: str, environment: dict[str, str]) -> None:
     assert done.returncode == command.code, f"{where}: {command.text}: exit code {done.returncode}: {printed}"
     if command.printed:
         assert matches(command.printed, printed), f"{where}: {command.text} printed\n{printed}"
+    return printed

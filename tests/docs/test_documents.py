@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,28 +11,19 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from graphopt.cli.main import COMMANDS, app
+from graphopt_kernels.cache import cache_folder
 from tests.docs.cli_reference import DOCUMENT
-from tests.docs.session import blocks, commands, matches, run
+from tests.docs.session import ROOT, blocks, commands, commands_of_this_checkout, matches, run
 
-ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits"
-RUN = ("tutorial.md", "write-a-pass.md", "governance.md", "performance.md")
+RUN = ("tutorial.md", "write-a-pass.md", "governance.md", "performance.md", "federation.md")
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The commands of this checkout on the path, and a home of their own."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, call in (("graphopt", "-c 'from graphopt.cli.main import main; main()'"), ("python", "")):
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
-        (programs / name).chmod(stat.S_IRWXU)
-    paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "kernels", "governance"))
-    return os.environ | {
-        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": paths,
-        "GRAPHOPT_HOME": str(tmp_path / "home"),
-    }
+    here = commands_of_this_checkout(tmp_path / "bin", tmp_path / "home")
+    return here | {"GRAPHOPT_CACHE": str(cache_folder())}
 
 
 @pytest.mark.parametrize("name", RUN)

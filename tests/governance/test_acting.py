@@ -13,13 +13,15 @@ from graphopt.bundle import read_manifest
 from graphopt.errors import GraphoptError, RefusedError
 from graphopt_governance import actions
 from graphopt_governance.acting import Member, anchor_batch, put_report, restore, revoke, roll_back
+from graphopt_governance.ballot import Ballot
 from graphopt_governance.chain import Chain
-from graphopt_governance.deciding import approve, relay_decided
+from graphopt_governance.deciding import anchor_proposals, approve
 from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.governing import found, log, member_card
 from graphopt_governance.home import Home
 from graphopt_governance.proposal import read_proposal
+from graphopt_governance.relaying import relay_ballots
 from graphopt_governance.verify import Code, verify_bundle
 
 from .conftest import make_bundle
@@ -88,7 +90,7 @@ def test_a_batch_of_several_members_is_shown_whole_and_approved_together(
         assert f"  manifest {read_manifest(bundle).digest.hex()}" in shown
     for source in SOURCES:
         assert any(f"SHA-256 {source}" in line for line in shown)
-    relayed = relay_decided([folder], home=homes[2])
+    relayed = anchor_proposals([folder], home=homes[2])
     assert len(relayed.inclusions) == 3
     for home in (homes[0], homes[2]):
         assert all(actions.verify(bundle, home).approved for bundle in bundles)
@@ -145,7 +147,7 @@ def test_several_revoke_by_a_ballot_and_one_suspends_at_once(
     assert (acted.block, acted.missing) == (None, 1)
     assert verify_bundle(bundle, chain).reasons[0].code is Code.NOT_ANCHORED
     approve(file, home=homes[1])
-    relay_decided([file], home=homes[2])
+    relay_ballots([Ballot.load(file)], chain)
     assert "wrong labels" in verify_bundle(bundle, chain).sentence
     assert revoke(Member(homes[2]), bundles[1], emergency=True).missing == 0
     assert verify_bundle(bundles[1], chain).reasons[0].code is Code.SUSPENDED

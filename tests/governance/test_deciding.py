@@ -22,7 +22,7 @@ from graphopt_governance import actions
 from graphopt_governance.action import ALL_RIGHTS, Domain, Kind, Right, model_id
 from graphopt_governance.ballot import Ballot
 from graphopt_governance.chain import Chain
-from graphopt_governance.deciding import approve, propose, relay_decided
+from graphopt_governance.deciding import anchor_proposals, approve, propose
 from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.governing import draft, found, member_card, relay, sign_ballot
 from graphopt_governance.home import Home
@@ -124,10 +124,10 @@ def test_a_model_is_proposed_approved_by_two_and_runs(
     assert {"  model: digits", "  version: 1", f"  manifest: {first.subject}"} <= set(shown)
     assert shown[-1] == "  signed so far by nobody; 2 needed, 2 missing"
     with pytest.raises(BallotError, match="1 of 2 signature is missing; signed so far by member 2"):
-        relay_decided([folder], home=homes[0])
+        anchor_proposals([folder], home=homes[0])
     # the other one signs a copy at the same time, and a stranger relays both
     approve(copy, home=homes[2])
-    relayed = relay_decided([folder, copy], home=homes[3])
+    relayed = anchor_proposals([folder, copy], home=homes[3])
     assert relayed.what == "approve a manifest as a version of a model"
     assert verify_bundle(bundle, chain).approved
     with pytest.raises(BallotError, match="approved already"):
@@ -263,7 +263,7 @@ def test_a_ballot_for_something_else_is_refused(folder: Path, homes: list[Home],
     with pytest.raises(GraphoptError, match=sentence):
         approve(folder, home=homes[1])
     with pytest.raises(GraphoptError, match=sentence):
-        relay_decided([folder], home=homes[1])
+        anchor_proposals([folder], home=homes[1])
 
 
 def test_a_ballot_of_another_chain_is_refused(folder: Path, homes: list[Home], chain: Chain):
@@ -327,7 +327,7 @@ def test_when_the_rules_changed_it_is_said_what_changed(folder: Path, homes: lis
     decide(chain, homes[:2], Kind.ADMIT, name=card.account, amount=int(card.rights), evidence=card.signing)
     decide(chain, homes[:2], Kind.QUORUM, amount=3)
     decide(chain, homes[:3], Kind.REMOVE, subject=number(2))
-    for act in (lambda: approve(folder, home=homes[2]), lambda: relay_decided([folder], home=homes[2])):
+    for act in (lambda: approve(folder, home=homes[2]), lambda: anchor_proposals([folder], home=homes[2])):
         with pytest.raises(BallotError, match=r"epoch 1, now 4; .*member 4 joined.*sign again") as caught:
             act()
         assert "member 2 left" in str(caught.value)
@@ -350,7 +350,7 @@ def test_strangers_signatures_cannot_fill_a_ballot(folder: Path, homes: list[Hom
     replace(ballot, signatures=tuple(key(i).sign(identity) for i in range(40, 72))).save(folder / "ballot.json")
     assert approve(folder, home=homes[1]).signatures == 1
     assert approve(folder, home=homes[2]).missing == 0
-    relay_decided([folder], home=homes[0])
+    anchor_proposals([folder], home=homes[0])
     assert verify_bundle(bundle, chain).approved
 
 
@@ -363,7 +363,7 @@ def test_a_signature_can_travel_alone(folder: Path, homes: list[Home], chain: Ch
     for home in homes[1:3]:
         approve(folder, home=home, output=tmp_path / f"{home.folder.name}.ballot.json")
     assert read_proposal(folder).ballot.signatures == ()
-    relay_decided([folder, *tmp_path.glob("*.ballot.json")], home=homes[0])
+    anchor_proposals([folder, *tmp_path.glob("*.ballot.json")], home=homes[0])
     assert verify_bundle(bundle, chain).approved
 
 
@@ -372,7 +372,7 @@ def test_proposals_for_different_bundles_are_not_put_together(folder: Path, home
     actions.sign(other, homes[0])
     propose(other, "digits", tmp_path / "other.proposal", source=None, home=homes[0])
     with pytest.raises(BallotError, match="different actions"):
-        relay_decided([folder, tmp_path / "other.proposal"], home=homes[0])
+        anchor_proposals([folder, tmp_path / "other.proposal"], home=homes[0])
 
 
 def test_an_interrupted_signature_leaves_the_ballot_as_it_was(
@@ -481,4 +481,3 @@ def test_a_ballot_file_is_merged_with_what_came_meanwhile(homes: list[Home], cha
     assert approve(file, home=homes[1], ask=meanwhile).missing == 0
     assert set(Ballot.load(file).signers()) == {member_card(home).account for home in homes[1:3]}
     assert shown[0] == "revoke"
-    relay_decided([file], home=homes[0])
