@@ -19,14 +19,13 @@ Answer = Callable[[str, Any], Any]
 class DeadlyNode:
     """Answers as `answer` does, and kills the next of `victims` at request `moment`, counted from 0.
 
-    That is before the request is done, or `afterwards`.  `mine` is called at each second look for a receipt, so that
+    That is before the request is done, or `afterwards`.  `mine` is called after each look for a receipt, so that
     what is sent waits for a while.
     """
 
     def __init__(self, answer: Answer, mine: Callable[[], object]) -> None:
         self.answer = answer
         self.mine = mine
-        self._looks = 0
         self.asked: list[str] = []
         self.victims: Queue[int | None] = Queue()
         self.moment: int | None = None
@@ -38,11 +37,9 @@ class DeadlyNode:
         self.asked.append(request["method"])
         if now == self.moment and not self.afterwards:
             return self._kill()
-        if request["method"] == "eth_getTransactionReceipt":
-            self._looks += 1
-            if self._looks % 2 == 0:
-                self.mine()
         response = self.answer(request["method"], request["params"])
+        if request["method"] == "eth_getTransactionReceipt":
+            self.mine()
         if now == self.moment:
             return self._kill()
         return json.dumps(dict(response) | {"id": request["id"]}, default=_plain).encode()
@@ -60,6 +57,7 @@ def on_the_wire(node: DeadlyNode) -> Generator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             request: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
