@@ -158,6 +158,12 @@ def test_a_bundle_that_is_not_whole_is_not_sealed(chain: Chain, bundle: Path, tm
     assert [path.name for path in tmp_path.iterdir() if "age" in path.name] == []
 
 
+def test_a_file_that_is_not_in_the_manifest_is_not_sealed_along(chain: Chain, bundle: Path, tmp_path: Path):
+    (bundle / "notes.txt").write_text("for us alone")
+    with pytest.raises(AlteredError, match=r"notes\.txt is in the bundle but not in its manifest"):
+        seal(bundle, tmp_path / "b.age", chain)
+
+
 def test_a_place_that_is_taken_is_not_overwritten(
     owners: list[Home], chain: Chain, bundle: Path, target: Path, tmp_path: Path
 ):
@@ -211,6 +217,11 @@ def test_the_same_bundle_for_the_same_members_is_the_same_tar_file(chain: Chain,
     assert b"".join(tar_of(bundle, manifest, b"{}")) == b"".join(tar_of(bundle, manifest, b"{}"))
 
 
+def _with_another_digest(tar: bytes) -> bytes:
+    at = tar.index(b'"digest":"') + 10
+    return tar[:at] + b"00" * 32 + tar[at + 64 :]
+
+
 HOSTILE: dict[str, Callable[[bytes], bytes]] = {
     "a link": lambda tar: _with_header(tar, "weights", lambda block: _typed(block, b"2")),
     "a hard link": lambda tar: _with_header(tar, "weights", lambda block: _typed(block, b"1")),
@@ -228,7 +239,9 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
     "an end too early": lambda tar: tar[: tar.index(b"weights" + bytes(93))] + bytes(1024),
     "nothing": lambda tar: b"",
     "no note": lambda tar: tar[1024:],
-    "a note about another bundle": lambda tar: tar.replace(b'"digest":"', b'"digest":"00', 1),
+    "a note about another bundle": _with_another_digest,
+    "a link in the place of the manifest": lambda tar: _with_header(tar, "manifest.json", lambda b: _typed(b, b"2")),
+    "an endless note": lambda tar: header(NOTE_NAME, 2**33 - 1) + tar[512:],
     "a byte of the weights": lambda tar: tar[: -1024 - 512] + b"\1" + tar[-1024 - 511 :],
 }
 
