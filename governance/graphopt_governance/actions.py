@@ -150,7 +150,15 @@ def anchor(
         evidence=build_key(manifest.predicate),
         nonce=record.nonce,
     )
-    _execute(action, chain, home, passphrase, "anchoring", ask)
+
+    def decoded(lines: Sequence[str]) -> None:
+        from graphopt_governance.names import Names
+        from graphopt_governance.review import record_lines
+
+        named = f"  model: {'none, it stands for itself' if model is None else model}"
+        ask([lines[0], named, *record_lines(manifest, chain.snapshot(), Names.of(home)), *lines[1:]])
+
+    _execute(action, chain, home, passphrase, "anchoring", decoded)
     return _anchored(manifest, chain, version, already=False)
 
 

@@ -167,10 +167,9 @@ def approve(
         return _approve_ballot(path, rebuild, output, chain, home, passphrase, ask)
     proposal = read_proposal(path)
     snapshot = review(proposal, chain)
-    if rebuild is None and must_rebuild(home):
-        raise RefusedError(
-            f"nothing was signed: your policy ({home.folder / 'policy.toml'}) asks for a rebuild; add --rebuild"
-        )
+    policy = Policy.of(home)
+    if rebuild is None and policy.rebuild:
+        raise RefusedError(f"nothing was signed: your policy ({policy.source}) asks for a rebuild; add --rebuild")
     # who may not sign need not wait for a compilation to hear it
     key = load_member_key(home.member_key, passphrase, make=False)
     proposal.ballot.check_signer(key.account, snapshot.state)
@@ -228,11 +227,6 @@ def sign_decoded(
     ask(ballot.describe() if told is None else told)
     counting = replace(ballot, signatures=tuple(ballot.counting(snapshot.state).values()))
     return counting.signed(key, snapshot.state), member
-
-
-def must_rebuild(home: Home) -> bool:
-    """Whether the member's policy lets him approve only what he rebuilt (`rebuild = true` under `[approve]`)."""
-    return Policy.of(home).rebuild
 
 
 def _approve_ballot(
