@@ -150,7 +150,15 @@ def anchor(
         evidence=build_key(manifest.predicate),
         nonce=record.nonce,
     )
-    _execute(action, chain, home, passphrase, "anchoring", ask)
+
+    def decoded(lines: Sequence[str]) -> None:
+        from graphopt_governance.names import Names
+        from graphopt_governance.review import record_lines
+
+        named = f"  model: {'none, it stands for itself' if model is None else model}"
+        ask([lines[0], named, *record_lines(manifest, chain.snapshot(), Names.of(home)), *lines[1:]])
+
+    _execute(action, chain, home, passphrase, "anchoring", decoded)
     return _anchored(manifest, chain, version, already=False)
 
 
@@ -319,8 +327,8 @@ def deploy(home: Home, founders: Sequence[Founder], quorum: int, delay: int, pas
     from graphopt_governance.rpc import RpcChain
     from graphopt_governance.rpc_endpoint import provider_at
 
-    provider = provider_at(home.endpoints[0])
-    return RpcChain.found(provider, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
+    providers = [provider_at(url) for url in home.endpoints]
+    return RpcChain.found(providers, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
 
 
 def payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tomllib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from graphopt.bundle import Manifest, check_files, read_manifest
 from graphopt.errors import RefusedError
@@ -28,6 +27,7 @@ from graphopt_governance.home import Home
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
 from graphopt_governance.member_key import MemberKey, load_member_key
 from graphopt_governance.names import Names
+from graphopt_governance.policy import Policy
 from graphopt_governance.proposal import (
     BALLOT,
     Proposal,
@@ -167,10 +167,10 @@ def approve(
         return _approve_ballot(path, rebuild, output, chain, home, passphrase, ask)
     proposal = read_proposal(path)
     snapshot = review(proposal, chain)
-    if rebuild is None and must_rebuild(home):
-        raise RefusedError(
-            f"nothing was signed: your policy ({home.folder / 'policy.toml'}) asks for a rebuild; add --rebuild"
-        )
+    policy = Policy.of(home)
+    if rebuild is None and policy.rebuild:
+        how = "propose its bundles one by one" if proposal.model is None else "add --rebuild"
+        raise RefusedError(f"nothing was signed: your policy ({policy.source}) asks for a rebuild; {how}")
     # who may not sign need not wait for a compilation to hear it
     key = load_member_key(home.member_key, passphrase, make=False)
     proposal.ballot.check_signer(key.account, snapshot.state)
@@ -228,22 +228,6 @@ def sign_decoded(
     ask(ballot.describe() if told is None else told)
     counting = replace(ballot, signatures=tuple(ballot.counting(snapshot.state).values()))
     return counting.signed(key, snapshot.state), member
-
-
-def must_rebuild(home: Home) -> bool:
-    """Whether the member's policy lets him approve only what he rebuilt (`rebuild = true` under `[approve]`)."""
-    path = home.folder / "policy.toml"
-    try:
-        table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return False
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RefusedError(f"the policy {path} cannot be read: {error}") from error
-    wanted: object = table.get("approve", {})
-    rebuild: object = cast("dict[str, Any]", wanted).get("rebuild", False) if isinstance(wanted, dict) else None
-    if not isinstance(rebuild, bool):
-        raise RefusedError(f"the policy {path} has another `rebuild` under [approve] than true or false")
-    return rebuild
 
 
 def _approve_ballot(

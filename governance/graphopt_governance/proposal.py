@@ -216,6 +216,8 @@ def _check_set(folder: Path, expected: set[str]) -> None:
         with os.scandir(folder / inside) as entries:
             for entry in entries:
                 name = f"{inside}/{entry.name}" if inside else entry.name
+                if not inside and entry.name.startswith(f".{BALLOT}-"):
+                    continue  # what somebody left who was killed while he signed; nobody reads it
                 if entry.is_dir(follow_symlinks=False):
                     if not any(wanted.startswith(f"{name}/") for wanted in expected):
                         raise ProposalError(f"{folder} holds {name!a}, which does not belong to a proposal")

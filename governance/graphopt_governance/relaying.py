@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graphopt_governance.action import Kind
 from graphopt_governance.ballot import Ballot, needed
 from graphopt_governance.chain import Chain
 from graphopt_governance.errors import BallotError
 from graphopt_governance.governing import relay
-from graphopt_governance.verify import utc
+from graphopt_governance.review import check_ballot
+from graphopt_governance.wording import utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,11 @@ def merged(ballots: Sequence[Ballot]) -> Ballot:
 def relay_ballots(ballots: Sequence[Ballot], chain: Chain) -> Relayed:
     """Merge and execute ballots for one action; BallotError, saying what is missing, when that cannot be yet."""
     ballot = merged(ballots)
-    if ballot.domain != chain.domain:
-        raise BallotError("this ballot is for another federation, or for another chain")
-    snapshot = chain.snapshot()
+    chain.settle()
+    snapshot = check_ballot(ballot, chain)
     state, action = snapshot.state, ballot.action
     what = ballot.describe()[0]
-    if action.kind is not Kind.REMOVE and action.epoch != (epoch := state.number("epoch")):
-        raise BallotError(
-            f"this ballot is void: it was drafted in epoch {action.epoch} and the federation is in epoch {epoch};"
-            " draft it again"
-        )
     now = max(int(time.time()), snapshot.time)
-    if action.deadline < now:
-        raise BallotError(f"this ballot is void: it could be relayed until {utc(action.deadline)}")
     identity = action.identity(ballot.domain)
     ready = state.waiting(identity)
     if ready > now:

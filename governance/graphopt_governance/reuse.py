@@ -26,7 +26,7 @@ from graphopt_governance.home import Home
 from graphopt_governance.inclusions import BatchInclusion, inclusion_file
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
 from graphopt_governance.sealing import unseal
-from graphopt_governance.sealing_key import load_sealing_key
+from graphopt_governance.sealing_key import opening_keys
 from graphopt_governance.store import Store
 
 _MOST_CANDIDATES = 64
@@ -165,8 +165,8 @@ class _Fetch:
         if pieces is None:
             raise StoreError(f"the store {self.store.name} does not hold it")
         try:
-            key = load_sealing_key(self.home.sealing_key, self.passphrase, make=False)
-            return unseal(pieces, self.store.place(place), folder, key, self)[1]
+            keys = opening_keys(self.home, self.passphrase)
+            return unseal(pieces, self.store.place(place), folder, keys, self)[1]
         finally:
             pieces.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, cast
 
 from graphopt.bundle import Manifest
@@ -21,11 +22,16 @@ from graphopt_governance.chain import Chain, Snapshot
 from graphopt_governance.contract import Status
 from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.names import Names
-from graphopt_governance.proposal import Proposal, source_files
+from graphopt_governance.proposal import Proposal
 from graphopt_governance.verify import Code, judge_at
 from graphopt_governance.wording import utc
 
 NOT_REBUILT = "NOTHING WAS REBUILT: this rests on the word of whoever made the bundle (--rebuild compiles it again)"
+
+
+MAX_LINE, MAX_LINES, MAX_TARGETS = 2000, 24, 12
+MAX_EXPIRY = 2**40
+"""What the contract has room for, in seconds since the epoch."""
 
 
 class Measured(Protocol):
@@ -116,7 +122,9 @@ def lines(proposal: Proposal, snapshot: Snapshot, names: Names, rebuilt: Measure
     first, *rest = proposal.ballot.describe()
     shown = [first]
     if proposal.model is not None:
-        shown += [f"  model: {proposal.model}", *record_lines(proposal.manifest, snapshot, names, rebuilt)]
+        # letters of other scripts can look like those of a model that is known
+        spelt = "" if proposal.model.isascii() else f" (in ASCII: {proposal.model!a})"
+        shown += [f"  model: {proposal.model}{spelt}", *record_lines(proposal.manifest, snapshot, names, rebuilt)]
     else:
         for manifest in proposal.manifests:
             shown.append(f"  manifest {manifest.digest.hex()}")
@@ -129,14 +137,22 @@ def lines(proposal: Proposal, snapshot: Snapshot, names: Names, rebuilt: Measure
 def record_lines(
     manifest: Manifest, snapshot: Snapshot, names: Names, rebuilt: Measured | None = None
 ) -> Iterator[str]:
-    """What a manifest records of how its bundle was made; what it does not record is said to be missing."""
+    """What a manifest records of how its bundle was made; what it does not record is said to be missing.
+
+    A manifest may be a stranger's: no line of it is so long, and it has not so many, that others scroll away.
+    """
+    for line in islice(_record_lines(manifest, snapshot, names, rebuilt), MAX_LINES):
+        yield line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}… ({len(line)} characters)"
+
+
+def _record_lines(manifest: Manifest, snapshot: Snapshot, names: Names, rebuilt: Measured | None) -> Iterator[str]:
     build = manifest.predicate
     if manifest.signature is not None:
         maker = snapshot.state.holder(bytes.fromhex(manifest.signature.key))
         yield f"  signed as made by: member {names.label(maker)}"
-    source = source_files(manifest)
-    beside = f", and {len(source) - 1} files beside it" if len(source) > 1 else ""
-    yield f"  made from: SHA-256 {next(iter(source.values()))}{beside}"
+    source = _object(build.get("source"))
+    beside = f", and {len(outside)} files beside it" if (outside := _list(source.get("external"))) else ""
+    yield f"  made from: SHA-256 {source.get('sha256', 'not recorded')}{beside}"
     options = _object(build.get("options"))
     left_out = ", ".join(map(str, _list(options.get("skip")))) or "nothing"
     yield f"  exactness: {options.get('level', 'not recorded')}; passes left out: {left_out}"
@@ -144,7 +160,7 @@ def record_lines(
     rewrites = [_object(entry) for entry in _list(build.get("rewrites"))]
     applied = ", ".join(f"{entry.get('name')} ×{entry.get('count')}" for entry in rewrites)
     yield f"  rewrites: {applied or 'none recorded'}"
-    for target, counts in _object(build.get("program")).items():
+    for target, counts in islice(_object(build.get("program")).items(), MAX_TARGETS):
         numbers = _object(counts)
         slow = ", ".join(f"{name} ×{times}" for name, times in _object(numbers.get("meanings")).items())
         calls = f"{numbers.get('steps')}, native {numbers.get('native')}, in Python {slow or 'none'}"
@@ -201,6 +217,8 @@ def _check_record(action: Action, snapshot: Snapshot) -> None:
             raise BallotError(f"this was {status.name.lower()}; only restoring it brings it back (graphopt restore)")
         if action.expires and max(int(time.time()), snapshot.time) >= action.expires:
             raise BallotError(f"the approval would have ended at {utc(action.expires)}; propose it again")
+        if action.expires >= MAX_EXPIRY:
+            raise BallotError(f"an approval ends before second {MAX_EXPIRY} of the epoch, or never")
     elif action.kind is Kind.REVOKE and status is Status.REVOKED:
         raise BallotError("this is revoked already; nothing more is to be signed")
     elif action.kind is Kind.SUSPEND and status in _WITHDRAWN:

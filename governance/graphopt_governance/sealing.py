@@ -159,30 +159,32 @@ def seal(bundle: Path, file: Path, chain: Chain, to: Sequence[int] = ()) -> Seal
     return Sealed(str(file), note.digest, note.epoch, numbers, tuple(left_out), nbytes)
 
 
-def open_sealed(file: Path, bundle: Path, key: SealingKey, gate: Gate | None, chain: Chain | None = None) -> Opened:
+def open_sealed(
+    file: Path, bundle: Path, keys: Sequence[SealingKey], gate: Gate | None, chain: Chain | None = None
+) -> Opened:
     """Decrypt `file` into a bundle at `bundle`, which appears when every byte was checked, or not at all.
 
     `gate` is asked about the manifest before anything is written; RefusedError when it does not admit it.  SealingError
-    when `key` does not open the file or it was altered, BundleError when what is in it is no whole bundle.
+    when none of `keys` opens the file or it was altered, BundleError when what is in it is no whole bundle.
     """
     with taking_place(bundle) as folder:
-        note = _unseal_file(folder, file, key, gate)
+        note = _unseal_file(folder, file, keys, gate)
     remark = "" if chain is None else _remark(note, chain.domain, chain.snapshot().state.number("epoch"))
     return Opened(str(bundle), note.digest, note.epoch, note.members, remark)
 
 
-def seal_again(file: Path, output: Path, key: SealingKey, chain: Chain, to: Sequence[int] = ()) -> Sealed:
+def seal_again(file: Path, output: Path, keys: Sequence[SealingKey], chain: Chain, to: Sequence[int] = ()) -> Sealed:
     """Open a sealed file and seal its bundle for today's members; the plain bundle is gone again when this returns."""
     _check_output(output)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.absolute().parent) as private:
         folder = Path(private) / "bundle"
         folder.mkdir(mode=0o700)
-        _unseal_file(folder, file, key, None)
+        _unseal_file(folder, file, keys, None)
         return seal(folder, output, chain, to)
 
 
 def unseal(
-    pieces: Iterable[bytes], name: str, folder: Path, key: SealingKey, gate: Gate | None
+    pieces: Iterable[bytes], name: str, folder: Path, keys: Sequence[SealingKey], gate: Gate | None
 ) -> tuple[SealNote, Manifest]:
     """Decrypt what comes in `pieces`, called `name`, into a bundle in the private `folder`; errors as `open_sealed`.
 
@@ -199,7 +201,7 @@ def unseal(
     sealed = PieceReader(pieces)
     unpacker = Unpacker(folder, admit)
     try:
-        age.decrypt_io(sealed, unpacker, [key.identity])
+        age.decrypt_io(sealed, unpacker, [key.identity for key in keys])
         note, manifest = unpacker.finish()
     except (BundleError, DocumentError) as error:
         raise SealingError(f"{name} holds no whole bundle: {error}") from error
@@ -210,7 +212,7 @@ def unseal(
         if isinstance(error, OSError) and error.errno is not None:
             raise
         if "No matching keys" in str(error):
-            raise SealingError(f"{name} was not sealed for the key {key.recipient_text}") from error
+            raise SealingError(f"{name} was not sealed for the key {keys[0].recipient_text}") from error
         raise SealingError(f"{name} is no sealed bundle, or was altered or cut short") from error
     finally:
         unpacker.close()
@@ -218,11 +220,11 @@ def unseal(
     return SealNote.decode(note), manifest
 
 
-def _unseal_file(folder: Path, file: Path, key: SealingKey, gate: Gate | None) -> SealNote:
+def _unseal_file(folder: Path, file: Path, keys: Sequence[SealingKey], gate: Gate | None) -> SealNote:
     if not file.is_file():
         raise SealingError(f"{file} is no sealed bundle: there is no such file")
     with file.open("rb") as opened:
-        return unseal(iter(lambda: opened.read(PIECE), b""), str(file), folder, key, gate)[0]
+        return unseal(iter(lambda: opened.read(PIECE), b""), str(file), folder, keys, gate)[0]
 
 
 def _check_output(file: Path) -> None:

@@ -6,6 +6,7 @@ The registry keeps the public half as 32 raw bytes; people and `age` write it as
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from graphopt_governance import bech32
 from graphopt_governance.age import library
 from graphopt_governance.errors import KeyFileError
+from graphopt_governance.home import Home
 from graphopt_governance.key_files import (
     Passphrase,
     create_key_file,
@@ -72,6 +74,18 @@ def load_sealing_key(
         # without its cause: that may quote the key
         raise KeyFileError(f"the sealing key {path} cannot be read: not an age identity of one key") from None
     return SealingKey(identity)
+
+
+def opening_keys(home: Home, passphrase: Passphrase = passphrase_from_environment) -> list[SealingKey]:
+    """The keys with which the owner of `home` opens what was sealed for him: today's, then those he has rotated out.
+
+    KeyFileError when today's cannot be had; an older one that does not open with the passphrase of today is left out.
+    """
+    keys = [load_sealing_key(home.sealing_key, passphrase, make=False)]
+    for path in sorted(home.keys.glob(f"old-*/{home.sealing_key.name}")):
+        with suppress(KeyFileError):
+            keys.append(load_sealing_key(path, passphrase, make=False))
+    return keys
 
 
 def recipient_text(recipient: bytes) -> str:

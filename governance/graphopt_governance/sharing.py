@@ -12,7 +12,7 @@ from graphopt_governance.errors import SealingError
 from graphopt_governance.home import Home
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
 from graphopt_governance.sealing import Opened, Sealed, open_sealed, seal, seal_again
-from graphopt_governance.sealing_key import SealingKey, load_sealing_key
+from graphopt_governance.sealing_key import opening_keys
 
 
 def seal_path(
@@ -31,7 +31,7 @@ def seal_path(
     home = home or Home.default()
     chain = _federation(home)
     if Path(path).is_file():
-        return seal_again(Path(path), Path(output), _key(home, passphrase), chain, to)
+        return seal_again(Path(path), Path(output), opening_keys(home, passphrase), chain, to)
     return seal(Path(path), Path(output), chain, to)
 
 
@@ -48,11 +48,7 @@ def open_path(
     Needs no federation where `gate` is None; then nobody says who made the bundle.
     """
     home = home or Home.default()
-    return open_sealed(Path(file), Path(bundle), _key(home, passphrase), gate, open_chain(home))
-
-
-def _key(home: Home, passphrase: Passphrase) -> SealingKey:
-    return load_sealing_key(home.sealing_key, passphrase, make=False)
+    return open_sealed(Path(file), Path(bundle), opening_keys(home, passphrase), gate, open_chain(home))
 
 
 def _federation(home: Home) -> Chain:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphopt.cli.consent import YesOption, signing
-from graphopt.cli.options import AsJson, ChainOption
+from graphopt.cli.options import AsJson, ChainOption, DaysOption, expires_after
 
 if TYPE_CHECKING:
     from graphopt.report import Report
@@ -29,12 +29,7 @@ def anchor(
         typer.Option("--model", metavar="NAME", help="Make it the next version of this model.", show_default=False),
     ] = None,
     batch: Annotated[bool, typer.Option("--batch", help="Approve all these bundles with one action.")] = False,
-    days: Annotated[
-        float | None,
-        typer.Option(
-            "--days", min=0.0, help="How long the approval lasts; for ever when left out.", show_default=False
-        ),
-    ] = None,
+    days: DaysOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -72,22 +67,20 @@ def anchor(
       graphopt anchor digits.proposal from-west/digits.proposal
       graphopt anchor --batch a.bundle b.bundle c.bundle -o nightly.proposal
     """
-    import time
-
     from graphopt.errors import InputError
     from graphopt.report import show
     from graphopt_governance.home import Home
     from graphopt_governance.proposal import is_proposal
 
     home = Home.default(chain)
-    expires = 0 if days is None else int(time.time() + days * 86400)
+    expires = expires_after(days)
     if output is not None and not batch:
         raise InputError("-o goes with --batch; a bundle is proposed with `graphopt propose`")
     if batch:
         if model is not None:
             raise InputError("a batch has no versions: leave --model out, or anchor the bundles one by one")
         report = _anchor_batch(paths, expires, output, home, yes=yes)
-    elif is_proposal(paths[0]):
+    elif any(is_proposal(path) for path in paths):
         if model is not None or days is not None:
             raise InputError("a proposal says itself of which model it is and how long it lasts")
         report = _anchor_proposals(paths, home)

@@ -37,6 +37,7 @@ from graphopt.cli.fed.status import status as fed_status
 from graphopt.cli.inspect import inspect_path
 from graphopt.cli.open import open_sealed
 from graphopt.cli.optimize import optimize
+from graphopt.cli.passphrase import keep_from_children
 from graphopt.cli.propose import propose
 from graphopt.cli.publish import publish
 from graphopt.cli.put_report import put_report
@@ -150,6 +151,7 @@ for path, command in COMMANDS.items():
 def main() -> None:
     """The entry point of the `graphopt` program."""
     signal.signal(signal.SIGTERM, _stop)
+    keep_from_children()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every line

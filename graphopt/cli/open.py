@@ -24,7 +24,8 @@ def open_sealed(
     """Open a sealed bundle with this member's key.
 
     A sealed file does not say who made it. So the federation is asked about its manifest, and every byte is held
-    against it, before the bundle gets its place; otherwise nothing is left behind.
+    against it, before the bundle gets its place; otherwise nothing is left behind. An existing bundle of that name is
+    replaced, anything else is left alone. Keys that were rotated out are tried too.
 
     \b
     Example:

@@ -111,3 +111,18 @@ MaxAgeOption = Annotated[
         show_default=False,
     ),
 ]
+DaysOption = Annotated[
+    float | None,
+    typer.Option("--days", min=0.0, help="How long the approval lasts; for ever when left out.", show_default=False),
+]
+
+
+def expires_after(days: float | None) -> int:
+    """When an approval ends that lasts so many days from now (seconds since the epoch); 0 for None, which is never."""
+    import time
+
+    if days is None:
+        return 0
+    if not days <= 1e6:
+        raise InputError(f"--days {days} is no number of days that an approval could last")
+    return int(time.time() + days * 86400)

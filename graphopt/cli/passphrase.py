@@ -13,9 +13,26 @@ if TYPE_CHECKING:
     from graphopt_governance.key_files import Passphrase
 
 _UNPROTECTED = (
-    "the key files have no passphrase and protect nothing: whoever reads them can sign; `graphopt fed passphrase`"
+    "the new key files have no passphrase and protect nothing: whoever reads them can sign; `graphopt fed passphrase`"
     " sets one"
 )
+
+
+_taken: dict[str, str] = {}
+
+
+def keep_from_children() -> None:
+    """Take passphrases out of the environment into this process alone: no program that it starts inherits them."""
+    for name in ("GRAPHOPT_PASSPHRASE", "GRAPHOPT_NEW_PASSPHRASE"):
+        if (value := os.environ.pop(name, None)) is not None:
+            _taken[name] = value
+
+
+def _given(variable: str) -> str | None:
+    from graphopt_governance.key_files import passphrase_from_environment
+
+    given = passphrase_from_environment(variable)
+    return _taken.get(variable) if given is None else given
 
 
 class PassphraseError(GraphoptError):
@@ -38,12 +55,10 @@ def prompted_anew(*, none: bool) -> Passphrase:
     """
 
     def ask() -> str | None:
-        from graphopt_governance.key_files import passphrase_from_environment
-
         if none:
             warn(_UNPROTECTED)
             return None
-        given = passphrase_from_environment("GRAPHOPT_NEW_PASSPHRASE")
+        given = _given("GRAPHOPT_NEW_PASSPHRASE")
         if given is None and _at_terminal():
             given = _typed_twice("New passphrase for your keys: ")
         if not given:
@@ -86,9 +101,7 @@ class _Asked:
 
 
 def _answer(*, again: bool) -> str | None:
-    from graphopt_governance.key_files import passphrase_from_environment
-
-    given = passphrase_from_environment()
+    given = _given("GRAPHOPT_PASSPHRASE")
     if given is not None or not _at_terminal():
         return given
     if not again:

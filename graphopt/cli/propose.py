@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from graphopt.cli.consent import YesOption
-from graphopt.cli.options import AsJson, BundlePath, ChainOption
+from graphopt.cli.options import AsJson, BundlePath, ChainOption, DaysOption, expires_after
 
 
 def propose(
@@ -28,12 +28,7 @@ def propose(
     no_source: Annotated[
         bool, typer.Option("--no-source", help="Leave the model out: the others have it, or do not rebuild.")
     ] = False,
-    days: Annotated[
-        float | None,
-        typer.Option(
-            "--days", min=0.0, help="How long the approval lasts; for ever when left out.", show_default=False
-        ),
-    ] = None,
+    days: DaysOption = None,
     lasts: Annotated[
         str, typer.Option("--lasts", metavar="TIME", help="For how long signatures can be gathered: 90m, 12h, 7d.")
     ] = "7d",
@@ -52,8 +47,6 @@ def propose(
       graphopt propose model.bundle --model digits --source model.onnx -o digits.proposal
       graphopt propose model.bundle --model digits --no-source --days 90 -o digits.proposal
     """
-    import time
-
     from graphopt.cli.consent import signing
     from graphopt.cli.fed.options import seconds_of
     from graphopt.cli.passphrase import prompted
@@ -64,7 +57,7 @@ def propose(
 
     if (source is None) != no_source:
         raise InputError("give the model that the bundle was made from (--source), or leave it out (--no-source)")
-    expires = 0 if days is None else int(time.time() + days * 86400)
+    expires = expires_after(days)
     with signing(f"proposing {bundle}", yes=yes) as ask:
         proposed = deciding.propose(
             bundle,

@@ -179,7 +179,7 @@ def test_a_verdict_does_not_rest_on_the_index_of_events(bundle: Path, home: Home
         db.execute("DELETE FROM events")
     db.close()
     assert actions.verify(bundle).approved
-    assert "block unknown" in actions.verify(bundle).sentence
+    assert "as of block 2" in actions.verify(bundle).sentence
     with pytest.raises(ChainError, match="index"):
         actions.anchor(bundle)
     actions.revoke(bundle, "late")

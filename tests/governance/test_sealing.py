@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 from graphopt.bundle import AlteredError, FileRecord, check_files, read_manifest, write_manifest
 from graphopt.bundle.statement import new_manifest
 from graphopt.errors import BundleError, GraphoptError, RefusedError
-from graphopt_governance import sealing
+from graphopt_governance import governing, sealing
 from graphopt_governance.action import Kind, Right
 from graphopt_governance.age import library
 from graphopt_governance.chain import Chain
 from graphopt_governance.errors import DocumentError, SealingError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
+from graphopt_governance.rotation import prepare_rotation, settle_rotation
 from graphopt_governance.sealing import SealNote, open_sealed, seal, seal_again
-from graphopt_governance.sealing_key import SealingKey, load_sealing_key
+from graphopt_governance.sealing_key import SealingKey, load_sealing_key, opening_keys
 from graphopt_governance.tar_stream import NOTE_NAME, Unpacker, header, tar_of
 
 from .conftest import make_bundle
@@ -70,7 +71,7 @@ def test_every_member_opens_what_was_sealed_and_it_is_the_same_bundle(
     assert sealed.left_out == ()
     assert sealed.nbytes == (tmp_path / "b.age").stat().st_size
     for owner in owners:
-        opened = open_sealed(tmp_path / "b.age", target, key_of(owner), ChainGate(chain), chain)
+        opened = open_sealed(tmp_path / "b.age", target, [key_of(owner)], ChainGate(chain), chain)
         assert opened.remark == ""
         assert opened.digest == sealed.digest == read_manifest(bundle).digest.hex()
         assert contents(target) == contents(bundle)
@@ -84,7 +85,7 @@ def test_a_stranger_is_refused_in_one_sentence_and_nothing_is_left(
     seal(bundle, tmp_path / "b.age", chain)
     stranger = load_sealing_key(tmp_path / "stranger.age")
     with pytest.raises(SealingError, match="was not sealed for the key age1"):
-        open_sealed(tmp_path / "b.age", target, stranger, None)
+        open_sealed(tmp_path / "b.age", target, [stranger], None)
     assert list(target.parent.iterdir()) == []
 
 
@@ -94,17 +95,17 @@ def test_a_removed_member_opens_the_old_file_but_not_what_is_sealed_again(
     approve(bundle, owners[0])
     seal(bundle, tmp_path / "old.age", chain)
     decide(chain, owners[:1], Kind.REMOVE, subject=number(3))
-    again = seal_again(tmp_path / "old.age", tmp_path / "new.age", key_of(owners[1]), chain)
+    again = seal_again(tmp_path / "old.age", tmp_path / "new.age", [key_of(owners[1])], chain)
     assert again.members == (1, 2)
     with pytest.raises(SealingError, match="was not sealed for the key"):
-        open_sealed(tmp_path / "new.age", target, key_of(owners[2]), None)
-    assert open_sealed(tmp_path / "new.age", target, key_of(owners[1]), ChainGate(chain), chain).remark == ""
+        open_sealed(tmp_path / "new.age", target, [key_of(owners[2])], None)
+    assert open_sealed(tmp_path / "new.age", target, [key_of(owners[1])], ChainGate(chain), chain).remark == ""
 
     # revoking a right to read does not reach what was given away before, and opening the old file says so
-    opened = open_sealed(tmp_path / "old.age", target, key_of(owners[2]), ChainGate(chain), chain)
+    opened = open_sealed(tmp_path / "old.age", target, [key_of(owners[2])], ChainGate(chain), chain)
     assert "sealed under epoch 1, now is epoch 2" in opened.remark
     with pytest.raises(SealingError, match="was not sealed for"):
-        seal_again(tmp_path / "new.age", tmp_path / "theirs.age", key_of(owners[2]), chain)
+        seal_again(tmp_path / "new.age", tmp_path / "theirs.age", [key_of(owners[2])], chain)
     assert not (tmp_path / "theirs.age").exists()
     assert sorted(path.name for path in tmp_path.iterdir() if "age" in path.name) == ["new.age", "old.age"]
 
@@ -134,8 +135,29 @@ def test_a_file_for_one_member_is_opened_by_that_one_alone(
 ):
     assert seal(bundle, tmp_path / "b.age", chain, [2]).members == (2,)
     with pytest.raises(SealingError, match="was not sealed for"):
-        open_sealed(tmp_path / "b.age", target, key_of(owners[0]), None)
-    assert open_sealed(tmp_path / "b.age", target, key_of(owners[1]), None).members == (2,)
+        open_sealed(tmp_path / "b.age", target, [key_of(owners[0])], None)
+    assert open_sealed(tmp_path / "b.age", target, [key_of(owners[1])], None).members == (2,)
+
+
+def test_what_was_sealed_to_a_key_that_was_rotated_out_still_opens(
+    owners: list[Home], chain: Chain, bundle: Path, target: Path, tmp_path: Path
+):
+    seal(bundle, tmp_path / "old.age", chain)
+    before = key_of(owners[1]).recipient
+    rotation = prepare_rotation(owners[1], chain)
+    governing.relay(rotation.signed(chain), chain)
+    settle_rotation(owners[1], chain)
+    assert key_of(owners[1]).recipient != before
+    seal(bundle, tmp_path / "new.age", chain)
+    for name in ("old.age", "new.age"):
+        open_sealed(tmp_path / name, target, opening_keys(owners[1]), None)
+        shutil.rmtree(target)
+    with pytest.raises(SealingError, match="was not sealed for"):
+        open_sealed(tmp_path / "old.age", target, [key_of(owners[1])], None)
+    # an old key under another passphrase is no reason to refuse what today's opens
+    (old,) = owners[1].keys.glob("old-*/sealing.age")
+    old.write_bytes(b"age-encryption.org/v1\n")
+    open_sealed(tmp_path / "new.age", target, opening_keys(owners[1]), None)
 
 
 def test_what_nobody_approved_is_opened_only_without_the_gate(
@@ -143,9 +165,9 @@ def test_what_nobody_approved_is_opened_only_without_the_gate(
 ):
     seal(bundle, tmp_path / "b.age", chain)
     with pytest.raises(RefusedError, match="not signed"):
-        open_sealed(tmp_path / "b.age", target, key_of(owners[0]), ChainGate(chain), chain)
+        open_sealed(tmp_path / "b.age", target, [key_of(owners[0])], ChainGate(chain), chain)
     assert list(target.parent.iterdir()) == []
-    open_sealed(tmp_path / "b.age", target, key_of(owners[0]), None)
+    open_sealed(tmp_path / "b.age", target, [key_of(owners[0])], None)
     assert contents(target) == contents(bundle)
 
 
@@ -158,13 +180,19 @@ def test_a_bundle_that_is_not_whole_is_not_sealed(chain: Chain, bundle: Path, tm
     assert [path.name for path in tmp_path.iterdir() if "age" in path.name] == []
 
 
+def test_a_file_that_is_not_in_the_manifest_is_not_sealed_along(chain: Chain, bundle: Path, tmp_path: Path):
+    (bundle / "notes.txt").write_text("for us alone")
+    with pytest.raises(AlteredError, match=r"notes\.txt is in the bundle but not in its manifest"):
+        seal(bundle, tmp_path / "b.age", chain)
+
+
 def test_a_place_that_is_taken_is_not_overwritten(
     owners: list[Home], chain: Chain, bundle: Path, target: Path, tmp_path: Path
 ):
     seal(bundle, tmp_path / "b.age", chain)
     target.write_text("something of the user's")
     with pytest.raises(BundleError, match="is no bundle"):
-        open_sealed(tmp_path / "b.age", target, key_of(owners[0]), None)
+        open_sealed(tmp_path / "b.age", target, [key_of(owners[0])], None)
     assert target.read_text() == "something of the user's"
     for place in (tmp_path / "absent" / "b.age", target.parent):
         with pytest.raises(SealingError, match="cannot write"):
@@ -184,7 +212,7 @@ def test_no_altered_bit_and_no_missing_byte_passes(
     for content in altered:
         bad.write_bytes(content)
         with pytest.raises(SealingError) as caught:
-            open_sealed(bad, target, key_of(owners[0]), None)
+            open_sealed(bad, target, [key_of(owners[0])], None)
         assert str(caught.value).startswith(str(bad))
     assert list(target.parent.iterdir()) == []
 
@@ -211,6 +239,11 @@ def test_the_same_bundle_for_the_same_members_is_the_same_tar_file(chain: Chain,
     assert b"".join(tar_of(bundle, manifest, b"{}")) == b"".join(tar_of(bundle, manifest, b"{}"))
 
 
+def _with_another_digest(tar: bytes) -> bytes:
+    at = tar.index(b'"digest":"') + 10
+    return tar[:at] + b"00" * 32 + tar[at + 64 :]
+
+
 HOSTILE: dict[str, Callable[[bytes], bytes]] = {
     "a link": lambda tar: _with_header(tar, "weights", lambda block: _typed(block, b"2")),
     "a hard link": lambda tar: _with_header(tar, "weights", lambda block: _typed(block, b"1")),
@@ -228,7 +261,9 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
     "an end too early": lambda tar: tar[: tar.index(b"weights" + bytes(93))] + bytes(1024),
     "nothing": lambda tar: b"",
     "no note": lambda tar: tar[1024:],
-    "a note about another bundle": lambda tar: tar.replace(b'"digest":"', b'"digest":"00', 1),
+    "a note about another bundle": _with_another_digest,
+    "a link in the place of the manifest": lambda tar: _with_header(tar, "manifest.json", lambda b: _typed(b, b"2")),
+    "an endless note": lambda tar: header(NOTE_NAME, 2**33 - 1) + tar[512:],
     "a byte of the weights": lambda tar: tar[: -1024 - 512] + b"\1" + tar[-1024 - 511 :],
 }
 
@@ -240,14 +275,14 @@ def test_a_hostile_tar_file_inside_a_sealed_one_is_refused(attack: str, bundle: 
     note = SealNote(manifest.digest.hex(), 7, "0x" + "00" * 20, 1, (1,))
     tar = b"".join(tar_of(bundle, manifest, note.encode()))
     (tmp_path / "good.age").write_bytes(sealed_by_hand(tar, key))
-    open_sealed(tmp_path / "good.age", target, key, None)
+    open_sealed(tmp_path / "good.age", target, [key], None)
     shutil.rmtree(target)
 
     changed = HOSTILE[attack](tar)
     assert changed != tar
     (tmp_path / "bad.age").write_bytes(sealed_by_hand(changed, key))
     with pytest.raises(SealingError, match="holds no whole bundle"):
-        open_sealed(tmp_path / "bad.age", target, key, None)
+        open_sealed(tmp_path / "bad.age", target, [key], None)
     assert list(target.parent.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.age", "bundle", "good.age", "inbox", "key.age"]
 
@@ -345,7 +380,7 @@ def test_a_manifest_that_promises_more_than_comes_writes_no_more_than_came(targe
     tar += header("weights", 2**50) + bytes(10**6)
     (tmp_path / "big.age").write_bytes(sealed_by_hand(tar, key))
     with pytest.raises(SealingError, match="ends before its end"):
-        open_sealed(tmp_path / "big.age", target, key, None)
+        open_sealed(tmp_path / "big.age", target, [key], None)
     assert list(target.parent.iterdir()) == []
 
 

@@ -148,6 +148,27 @@ def test_a_store_that_stalls_is_given_up(place: Path, bundle: Path, inbox: Path,
     (folder / "weights").open("rb+", buffering=0).close()  # lets the thread go that waits
 
 
+def test_a_store_that_is_slow_and_steady_is_waited_for(tmp_path: Path):
+    class Steady:
+        """Gives a megabyte every 60 milliseconds."""
+
+        protocol = "s3"
+
+        def open(self, path: str, mode: str) -> Any:
+            return self
+
+        def read(self, size: int) -> bytes:
+            time.sleep(0.06)
+            return bytes(size)
+
+        def close(self) -> None:
+            pass
+
+    pieces = Store(Steady(), "bucket", "s3://bucket", patience=0.2).pieces("x", 8 * 2**20)
+    assert pieces is not None
+    assert sum(map(len, pieces)) == 8 * 2**20
+
+
 def test_patience_ends_and_grows_with_what_comes():
     waits = threading.Event()
     patience = Patience(0.05)

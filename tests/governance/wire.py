@@ -9,7 +9,7 @@ import rlp
 from eth_hash.auto import keccak
 from trie.hexary import HexaryTrie
 
-_NAMES = {
+FIELDS = {
     "parent_hash": "parentHash",
     "uncles_hash": "sha3Uncles",
     "coinbase": "miner",
@@ -37,7 +37,7 @@ _NAMES = {
 def header_json(header: Any) -> dict[str, Any]:
     """A header of py-evm's as `eth_getBlockByNumber` gives it."""
     told: dict[str, Any] = {"hash": "0x" + bytes(header.hash).hex(), "transactions": [], "uncles": []}
-    for name, spelled in _NAMES.items():
+    for name, spelled in FIELDS.items():
         value = getattr(header, name)
         if name == "bloom":
             value = int(value).to_bytes(256, "big")
