@@ -327,8 +327,8 @@ def deploy(home: Home, founders: Sequence[Founder], quorum: int, delay: int, pas
     from graphopt_governance.rpc import RpcChain
     from graphopt_governance.rpc_endpoint import provider_at
 
-    provider = provider_at(home.endpoints[0])
-    return RpcChain.found(provider, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
+    providers = [provider_at(url) for url in home.endpoints]
+    return RpcChain.found(providers, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
 
 
 def payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:

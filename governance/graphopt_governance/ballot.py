@@ -80,8 +80,6 @@ class Ballot:
             raise BallotError("these ballots are for different actions; their signatures do not add up")
         there = self.signers()
         more = [signature for account, signature in other.signers().items() if account not in there]
-        if len(self.signatures) + len(more) > MAX_SIGNATURES:
-            raise BallotError(f"together these ballots have more than {MAX_SIGNATURES} signatures")
         return replace(self, signatures=(*self.signatures, *more))
 
     def for_relay(self, state: State) -> list[bytes]:
@@ -117,7 +115,11 @@ class Ballot:
         }
 
     def save(self, path: Path) -> None:
-        """Write the ballot's file, beside and renamed."""
+        """Write the ballot's file, beside and renamed; BallotError for more signatures than members can give."""
+        if len(self.signatures) > MAX_SIGNATURES:
+            raise BallotError(
+                f"together these ballots have more than {MAX_SIGNATURES} signatures; some are no member's"
+            )
         write_document(path, self.to_json(), "the ballot")
 
     @classmethod

@@ -169,7 +169,8 @@ def approve(
     snapshot = review(proposal, chain)
     policy = Policy.of(home)
     if rebuild is None and policy.rebuild:
-        raise RefusedError(f"nothing was signed: your policy ({policy.source}) asks for a rebuild; add --rebuild")
+        how = "propose its bundles one by one" if proposal.model is None else "add --rebuild"
+        raise RefusedError(f"nothing was signed: your policy ({policy.source}) asks for a rebuild; {how}")
     # who may not sign need not wait for a compilation to hear it
     key = load_member_key(home.member_key, passphrase, make=False)
     proposal.ballot.check_signer(key.account, snapshot.state)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from graphopt_governance.action import Right
 from graphopt_governance.actions import deploy, open_chain, reach
 from graphopt_governance.cards import Card
-from graphopt_governance.chain import Chain
+from graphopt_governance.chain import Chain, Checkpoint
 from graphopt_governance.contract import Member
 from graphopt_governance.errors import BallotError, ChainError
 from graphopt_governance.governing import MAX_DELAY, MAX_MEMBERS, Standing, found, standing
@@ -163,21 +163,24 @@ def prepare_to_join(
     invitation: Invitation,
     ledger: Path | None = None,
     agree: int | None = None,
+    checkpoint: Checkpoint | None = None,
     *,
     instead: bool = False,
     passphrase: Passphrase = passphrase_from_environment,
 ) -> Joining:
     """Find the federation that `invitation` names, in the file `ledger` or behind the nodes of `home.chain`.
 
-    Nothing is kept yet.  The chain's id, the contract's address and the hash of its code are checked.  ChainError when
-    another federation is there, or `home` is in another one and this does not come `instead`.
+    `checkpoint`: a block that every one of those nodes must have.  Nothing is kept yet.  The chain's id, the contract's
+    address and the hash of its code are checked.  ChainError when another federation is there, or `home` is in another
+    one and this does not come `instead`.
     """
     where = Where(invitation.domain, invitation.first_block)
     before = read_where(home)
     if ledger is not None:
         where = Where(invitation.domain, invitation.first_block, ledger.absolute())
     elif home.endpoints:
-        where = where.reached_by(home.endpoints, agree)
+        known = before.checkpoint if before is not None and before.domain == where.domain else None
+        where = replace(where.reached_by(home.endpoints, agree), checkpoint=checkpoint or known)
     elif before is not None and before.domain == where.domain:
         where = before
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, cast
 
 from graphopt.bundle import Manifest
@@ -28,6 +29,7 @@ from graphopt_governance.wording import utc
 NOT_REBUILT = "NOTHING WAS REBUILT: this rests on the word of whoever made the bundle (--rebuild compiles it again)"
 
 
+MAX_LINE, MAX_LINES, MAX_TARGETS = 2000, 24, 12
 MAX_EXPIRY = 2**40
 """What the contract has room for, in seconds since the epoch."""
 
@@ -135,7 +137,15 @@ def lines(proposal: Proposal, snapshot: Snapshot, names: Names, rebuilt: Measure
 def record_lines(
     manifest: Manifest, snapshot: Snapshot, names: Names, rebuilt: Measured | None = None
 ) -> Iterator[str]:
-    """What a manifest records of how its bundle was made; what it does not record is said to be missing."""
+    """What a manifest records of how its bundle was made; what it does not record is said to be missing.
+
+    A manifest may be a stranger's: no line of it is so long, and it has not so many, that others scroll away.
+    """
+    for line in islice(_record_lines(manifest, snapshot, names, rebuilt), MAX_LINES):
+        yield line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}… ({len(line)} characters)"
+
+
+def _record_lines(manifest: Manifest, snapshot: Snapshot, names: Names, rebuilt: Measured | None) -> Iterator[str]:
     build = manifest.predicate
     if manifest.signature is not None:
         maker = snapshot.state.holder(bytes.fromhex(manifest.signature.key))
@@ -150,7 +160,7 @@ def record_lines(
     rewrites = [_object(entry) for entry in _list(build.get("rewrites"))]
     applied = ", ".join(f"{entry.get('name')} ×{entry.get('count')}" for entry in rewrites)
     yield f"  rewrites: {applied or 'none recorded'}"
-    for target, counts in _object(build.get("program")).items():
+    for target, counts in islice(_object(build.get("program")).items(), MAX_TARGETS):
         numbers = _object(counts)
         slow = ", ".join(f"{name} ×{times}" for name, times in _object(numbers.get("meanings")).items())
         calls = f"{numbers.get('steps')}, native {numbers.get('native')}, in Python {slow or 'none'}"

@@ -64,7 +64,7 @@ class RpcChain:
     @classmethod
     def found(
         cls,
-        provider: Provider,
+        providers: Sequence[Provider],
         home: Home,
         founders: Sequence[Founder],
         payer: Payer,
@@ -79,8 +79,10 @@ class RpcChain:
         """
         if home.federation.exists():
             raise ChainError(f"{home.federation} names a federation already")
-        sender = _sender(provider, home, payer, patience)
+        sender = _sender(providers[0], home, payer, patience)
         chain_id = sender.node.chain_id
+        # nodes that cannot agree are refused before anything is paid for
+        cls.open(providers, Where(Domain(chain_id, bytes(20)), 0).reached_by(home.endpoints), home, payer)
         places: list[Where] = []
 
         def keep(receipt: Mapping[str, Any]) -> None:
@@ -92,7 +94,7 @@ class RpcChain:
                 places.append(where)
 
         sender.send(None, deployment(founders, quorum, delay), "the new federation", keep)
-        return cls.open([provider], places[-1], home, payer, patience)
+        return cls.open(providers, places[-1], home, payer, patience)
 
     @property
     def domain(self) -> Domain:

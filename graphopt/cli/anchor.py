@@ -80,7 +80,7 @@ def anchor(
         if model is not None:
             raise InputError("a batch has no versions: leave --model out, or anchor the bundles one by one")
         report = _anchor_batch(paths, expires, output, home, yes=yes)
-    elif is_proposal(paths[0]):
+    elif any(is_proposal(path) for path in paths):
         if model is not None or days is not None:
             raise InputError("a proposal says itself of which model it is and how long it lasts")
         report = _anchor_proposals(paths, home)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphopt import strict_json
-from graphopt.bundle import Manifest, read_manifest
+from graphopt.bundle import Manifest, read_manifest, write_manifest
 from graphopt.errors import GraphoptError, RefusedError
 from graphopt_governance import actions
 from graphopt_governance.action import ALL_RIGHTS, Domain, Kind, Right, model_id
@@ -361,6 +361,37 @@ def test_strangers_signatures_cannot_fill_a_ballot(folder: Path, homes: list[Hom
     assert verify_bundle(bundle, chain).approved
 
 
+def test_strangers_signatures_on_many_copies_do_not_stand_in_the_way(
+    folder: Path, homes: list[Home], chain: Chain, bundle: Path, tmp_path: Path
+):
+    ballot = read_proposal(folder).ballot
+    identity = ballot.action.identity(ballot.domain)
+    files: list[Path] = []
+    for i in range(2):
+        signed = tmp_path / f"{i}.ballot.json"
+        approve(folder, home=homes[1 + i], output=signed)
+        strangers = tuple(key(j).sign(identity) for j in range(40 + 31 * i, 71 + 31 * i))
+        filled = Ballot.load(signed)
+        replace(filled, signatures=(*strangers, *filled.signatures)).save(signed)
+        files.append(signed)
+    anchor_proposals([folder, *files], home=homes[0])
+    assert verify_bundle(bundle, chain).approved
+
+
+def test_a_manifest_cannot_scroll_what_counts_off_the_screen(homes: list[Home], chain: Chain, tmp_path: Path):
+    bundle = make_bundle(tmp_path / "long")
+    (bundle / "manifest.json").unlink()
+    noise = {"tools": {f"tool {i}": "x" * 100 for i in range(1000)}, "program": {f"{i}": {} for i in range(1000)}}
+    write_manifest(bundle, {"source": {"sha256": "ab" * 32}, "options": {}, "targets": ["y" * 10**6], **noise})
+    actions.sign(bundle, homes[0])
+    shown = Shown()
+    propose(bundle, "digits", tmp_path / "p", source=None, home=homes[0], ask=shown)
+    assert len(shown) < 40
+    assert max(map(len, shown)) < 2100
+    assert any(line.endswith("characters)") for line in shown)
+    assert f"  manifest: {read_manifest(bundle).digest.hex()}" in shown
+
+
 def test_a_ballot_that_approves_a_bundle_is_signed_in_its_proposal_alone(folder: Path, homes: list[Home]):
     with pytest.raises(ProposalError, match="sign it in its proposal"):
         approve(folder / "ballot.json", home=homes[1])
@@ -436,6 +467,38 @@ def test_a_file_that_is_too_large_is_not_read(folder: Path):
         file.truncate(1 << 40)
     with pytest.raises(ProposalError, match="more than 1048576 bytes"):
         read_proposal(folder)
+
+
+@pytest.mark.parametrize(
+    "external",
+    [
+        [{"name": "../../escape", "sha256": "ab" * 32}],
+        [{"name": "/etc/passwd", "sha256": "ab" * 32}],
+        [{"name": ".hidden", "sha256": "ab" * 32}],
+        [{"name": "model.onnx", "sha256": "ab" * 32}],
+        [{"name": "a", "sha256": "ab" * 32}, {"name": "a/b", "sha256": "ab" * 32}],
+        [{"name": 5}],
+        ["a"],
+        {"a": "b"},
+        5,
+    ],
+)
+def test_a_manifest_cannot_name_a_source_outside_the_proposal(
+    homes: list[Home], chain: Chain, source: Path, tmp_path: Path, external: Any
+):
+    bundle = make_bundle(tmp_path / "hostile")
+    (bundle / "manifest.json").unlink()
+    recorded = {"sha256": hashlib.sha256(MODEL).hexdigest(), "external": external}
+    write_manifest(bundle, {"source": recorded, "options": {}, "targets": []})
+    actions.sign(bundle, homes[0])
+    with pytest.raises((GraphoptError, OSError)):
+        propose(bundle, "digits", tmp_path / "p", source=source, home=homes[0])
+    propose(bundle, "digits", tmp_path / "p", source=None, home=homes[0])
+    (tmp_path / "p" / "source").mkdir()
+    (tmp_path / "p" / "source" / "model.onnx").write_bytes(MODEL)
+    with pytest.raises(GraphoptError):
+        approve(tmp_path / "p", home=homes[1], rebuild=lambda manifest, source: pytest.fail("compiled"))
+    assert read_manifest(bundle).predicate["source"] == recorded
 
 
 @given(st.sampled_from(FILES), st.data())

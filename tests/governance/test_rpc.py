@@ -122,7 +122,7 @@ def test_a_second_federation_is_not_made_over_the_first(bundle: Path, on_node: H
     actions.sign(bundle)
     actions.anchor(bundle)
     with pytest.raises(ChainError, match="names a federation already"):
-        RpcChain.found(tester, on_node, [], lambda: load_member_key(on_node.member_key))
+        RpcChain.found([tester], on_node, [], lambda: load_member_key(on_node.member_key))
 
 
 def test_what_would_be_turned_down_is_not_sent(bundle: Path, tester: InProcessNode):

@@ -28,6 +28,15 @@ def join(
             show_default=False,
         ),
     ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="BLOCK:HASH",
+            help="A final block that you know; a node that does not have it is not believed.",
+            show_default=False,
+        ),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Leave the federation that this home is in; its keys stay.")
     ] = False,
@@ -49,6 +58,7 @@ def join(
       graphopt fed join invitation.json --chain https://one.example.org,https://two.example.org --agree 2
     """
     from graphopt.cli.consent import consent
+    from graphopt.cli.fed.options import checkpoint_of
     from graphopt.cli.fed.status import describe_standing
     from graphopt.report import Entry, Facts, Report, show
     from graphopt_governance.founding import prepare_to_join
@@ -58,7 +68,8 @@ def join(
 
     home = Home.default(chain)
     with step("looking at the federation"):
-        found = prepare_to_join(home, Invitation.load(invitation), ledger, agree, instead=replace)
+        named = checkpoint_of(checkpoint) if checkpoint is not None else None
+        found = prepare_to_join(home, Invitation.load(invitation), ledger, agree, named, instead=replace)
     consent(found.describe(), yes=yes, question="Join it?", otherwise="nothing was joined")
     found.keep(home, instead=replace)
     facts = (

@@ -12,6 +12,7 @@ from graphopt.errors import GraphoptError
 
 if TYPE_CHECKING:
     from graphopt_governance.action import Right
+    from graphopt_governance.chain import Checkpoint
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -51,6 +52,16 @@ def rights_of(text: str) -> Right:
         return rights_named(word.strip() for word in text.split(","))
     except KeyError as error:
         raise OptionError(f"there is no right {error.args[0].lower()!a}: {', '.join(names_of(ALL_RIGHTS))}") from None
+
+
+def checkpoint_of(text: str) -> Checkpoint:
+    """The block in `NUMBER:HASH`; OptionError for anything else."""
+    from graphopt_governance.chain import Checkpoint
+
+    match = re.fullmatch(r"([0-9]{1,15}):(?:0x)?([0-9a-fA-F]{64})", text)
+    if match is None:
+        raise OptionError(f"{text[:100]!a} is no checkpoint: a block's number, a colon, its hash in hexadecimal")
+    return Checkpoint(int(match[1]), bytes.fromhex(match[2]))
 
 
 def seconds_of(text: str) -> int:
