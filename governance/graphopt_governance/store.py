@@ -186,9 +186,8 @@ class Store:
         final = self._path(path)
         place = f"{final}.{secrets.token_hex(4)}.part" if self._renames else final
         try:
-            self._told(lambda: self._files.makedirs(final.rpartition("/")[0], exist_ok=True))
             self._check_inside(final)
-            out = self._told(lambda: self._files.open(place, "wb"))
+            out = self._opened_to_write(place)
             try:
                 for piece in pieces:
                     self._told(partial(out.write, piece))
@@ -196,11 +195,24 @@ class Store:
                 self._told(out.close)
             if self._renames:
                 self._told(lambda: self._files.mv(place, final))
-        except BaseException:
+        except BaseException as error:
             # closing may have made a file of what had come
             with self._forgiven():
                 self._files.rm(place)
+            if isinstance(error, FileNotFoundError):
+                raise StoreError(f"the store {self.name} cannot be written: there is no such place") from error
             raise
+
+    def _opened_to_write(self, place: str) -> Any:
+        def opened() -> Any:
+            return self._files.open(place, "wb")
+
+        try:
+            return self._told(opened)
+        except FileNotFoundError:
+            # only where folders are asked for: on an object store this would make a bucket of a typing error
+            self._told(lambda: self._files.makedirs(place.rpartition("/")[0], exist_ok=True))
+            return self._told(opened)
 
     def _check_inside(self, path: str) -> None:
         """Whoever shares a folder could put a link there that leads what others write to a place of their own."""

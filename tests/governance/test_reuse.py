@@ -21,6 +21,7 @@ from graphopt_governance.action import Kind
 from graphopt_governance.build_time import BuildTime, keep_build_time
 from graphopt_governance.chain import Chain
 from graphopt_governance.contract import Event
+from graphopt_governance.errors import ChainError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
 from graphopt_governance.inclusions import inclusions_of
@@ -315,7 +316,8 @@ class LyingIndex:
     ) -> Sequence[Event]:
         if name != "Anchored" or subject is not None:
             return self._chain.events(name, subject, build)
-        return [Event("Anchored", 1, 1, {"digest": digest, "build": build}) for digest, build in self._told]
+        told = [Event("Anchored", 1, 1, {"digest": digest, "build": build}) for digest, build in self._told]
+        return [*told, Event("MemberRemoved", 1, 1, {"number": 1, "account": bytes(20)})]
 
 
 def test_an_index_that_lies_gets_nothing_in(
@@ -368,6 +370,16 @@ def test_a_publisher_who_has_left_is_not_enough(
     publish(bundle, store, ChainGate(chain), home=owners[0])
     decide(chain, owners[:1], Kind.REMOVE, subject=number(1))
     nothing(fetch(owners[0], store, place), place, "who has left")
+
+
+def test_a_chain_that_cannot_be_asked_is_a_reason_to_compile(
+    owners: list[Home], store: Store, place: Path, chain: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    def gone(home: Home) -> Chain:
+        raise ChainError("the node at host does not answer")
+
+    monkeypatch.setattr(reuse, "open_chain", gone)
+    nothing(fetch(owners[0], store, place), place, "does not answer")
 
 
 def test_without_a_federation_and_with_a_taken_place_it_is_said(
