@@ -54,11 +54,14 @@ def borrowed_anvil() -> Generator[Callable[[], Evm]]:
 
 
 @pytest.fixture(params=["embedded", pytest.param("anvil", marks=pytest.mark.anvil)])
-def found(request: pytest.FixtureRequest) -> Generator[Found]:
-    """Founds federations, on the embedded chain and again on anvil; they end with the test."""
-    machine: Callable[[], Evm] = EmbeddedEvm
-    if request.param == "anvil":
-        machine = request.getfixturevalue("borrowed_anvil")
+def machine(request: pytest.FixtureRequest) -> Callable[[], Evm]:
+    """Virtual machines: the embedded chain's, and then anvil."""
+    return EmbeddedEvm if request.param == "embedded" else request.getfixturevalue("borrowed_anvil")
+
+
+@pytest.fixture
+def found(machine: Callable[[], Evm]) -> Generator[Found]:
+    """Founds federations that end with the test."""
     with ExitStack() as open_ones:
 
         def founded(*args: Any, **options: Any) -> Federation:

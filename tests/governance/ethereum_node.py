@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -174,11 +175,12 @@ def anvil(*options: str) -> Generator[HTTPProvider]:
     # a file, not a pipe: anvil reports every request, and would wait for a reader
     with tempfile.NamedTemporaryFile() as said:
         command = [program, "--port", "0", *(options or ("--slots-in-an-epoch", "1", "--block-time", "1"))]
-        with subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as process:
+        # a session of its own: what npm installs is a script, whose end is not the end of what it started
+        with subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True) as process:
             try:
                 yield HTTPProvider(f"http://{_listening(process, Path(said.name))}")
             finally:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _listening(process: subprocess.Popen[bytes], said: Path) -> str:
