@@ -79,6 +79,13 @@ def test_one_federation_is_not_written_over_another(home: Home):
     assert [path.name for path in home.folder.iterdir()] == ["federation.json"]
 
 
+def test_what_could_not_be_read_again_is_not_written(home: Home):
+    for place in (replace(HERE, ledger=Path("/a\nb")), HERE.reached_by(("https://one.example/" + "x" * 3000,))):
+        with pytest.raises(DocumentError, match="cannot be used"):
+            place.write(home)
+    assert read_where(home) is None
+
+
 def test_a_majority_of_the_nodes_must_agree_where_nothing_else_is_said():
     counts = [HERE.reached_by(tuple("abcdefg"[:count])).agree for count in range(1, 6)]
     assert counts == [1, 2, 2, 3, 3]
