@@ -14,6 +14,9 @@ from graphopt_governance.policy import Policy, span
 from graphopt_governance.verify import Code, Reason
 from graphopt_governance.wording import printable, utc
 
+_CLOCKS_DIFFER = 900
+"""Seconds by which other people's clocks may be ahead of ours."""
+
 
 def against_federation(policy: Policy, domain: Domain) -> list[Reason]:
     """What the policy has against the federation that was asked."""
@@ -28,6 +31,9 @@ def against_federation(policy: Policy, domain: Domain) -> list[Reason]:
 def too_old(policy: Policy, snapshot: Snapshot) -> list[Reason]:
     """What is against a block that other nodes gave; the newest block of one's own ledger may be of any age."""
     age = time.time() - snapshot.time
+    if snapshot.agreed and age < -_CLOCKS_DIFFER:
+        sentence = f"the newest final block is of {utc(snapshot.time)}, which is in the future: a clock is wrong"
+        return [Reason(Code.STALE, sentence)]
     if policy.max_block_age is None or not snapshot.agreed or age <= policy.max_block_age:
         return []
     sentence = (

@@ -56,8 +56,11 @@ def header_bytes(block: Mapping[str, Any]) -> bytes:
     fields += [_item(block.get(name), size, name) for name, size in later]
     payload = b"".join(fields)
     raw = _prefix(len(payload), 0xC0) + payload
-    if Header.decode(raw).digest != data_bytes(block.get("hash"), 32):
+    header = Header.decode(raw)
+    if header.digest != data_bytes(block.get("hash"), 32):
         raise ValueError("the header does not have the hash that is said of it")
+    if max(header.number, header.time) >= 2**63:
+        raise ValueError("the header's number or time is none")
     return raw
 
 

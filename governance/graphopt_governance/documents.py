@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,10 @@ class Fields:
     def each_bytes(self, name: str, size: int, most: int) -> tuple[bytes, ...]:
         """At most `most` times `size` bytes."""
         return tuple(self._bytes(item, size, name) for item in self._list(name, most))
+
+    def items(self, name: str) -> list[object]:
+        """The items of a list, whatever they are."""
+        return self._list(name, sys.maxsize)
 
     def refuse(self, why: str) -> NoReturn:
         """DocumentError: this is not what it should be."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,8 +23,12 @@ from eth.constants import (
 )
 from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
+from eth.exceptions import PyEVMError
 from eth.vm.forks.prague import PragueVM
 from eth_keys.datatypes import PrivateKey
+from eth_utils.exceptions import ValidationError
+
+from graphopt_governance.errors import ChainError
 
 GAS_LIMIT = 30_000_000
 _GAS_PRICE = 10**10
@@ -47,6 +53,15 @@ class Outcome:
     headers: list[tuple[int, bytes, int, bytes]] = field(default_factory=list[tuple[int, bytes, int, bytes]])
     logs: list[tuple[list[bytes], bytes]] = field(default_factory=list[tuple[list[bytes], bytes]])
     error: bytes | None = None
+
+
+@contextmanager
+def invalid_transactions(what: str) -> Generator[None]:
+    """Turns what the machine refuses to execute at all (too much data, say) into a ChainError, `what` in front."""
+    try:
+        yield
+    except (ValidationError, PyEVMError) as error:
+        raise ChainError(f"{what}: {' '.join(str(error).split())[:200]}") from error
 
 
 def deploy(db: sqlite3.Connection, chain_id: int, now: int, code: bytes) -> Outcome:

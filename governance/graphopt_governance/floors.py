@@ -139,6 +139,8 @@ class Floors:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
+            # not left to closing: a process that was forked meanwhile holds the same lock open
+            fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
 
 

@@ -56,10 +56,9 @@ def _finish(home: Home, folder: Path, keep: str) -> None:
     kept = home.keys / keep if keep else None
     if kept is not None:
         make_private_folder(kept)
-    for key in (home.member_key, home.signing_key, home.sealing_key):
-        new = folder / key.name
-        if not new.exists():
-            continue
+    names = {key.name for key in (home.member_key, home.signing_key, home.sealing_key)}
+    for new in sorted(path for path in folder.rglob("*") if path.name in names):
+        key = home.keys / new.relative_to(folder)
         if kept is not None:
             # a second name for the old file, so that there is no moment without a key in use
             with suppress(FileExistsError, FileNotFoundError):
@@ -67,7 +66,6 @@ def _finish(home: Home, folder: Path, keep: str) -> None:
             sync_folder(kept)
         with suppress(FileNotFoundError):
             new.replace(key)
-    sync_folder(home.keys)
-    sync_folder(folder)
+        sync_folder(key.parent)
     # what else is in the folder are the leftovers of a process that was killed while it wrote there
     shutil.rmtree(folder, ignore_errors=True)

@@ -96,12 +96,13 @@ class Ledger:
                 raise ChainError(f"there is a ledger at {path} already")
             if not calls:
                 raise ChainError("a ledger begins with its contract; the log is empty")
-            contract = _begin(db, chain_id, genesis_time, calls[0].data)
-            for call in calls[1:]:
-                outcome = _virtual_machine().execute(db, chain_id, call.time, contract, call.data)
-                if outcome.error is not None:
-                    raise ChainError(f"the log does not replay: {revert_reason(outcome.error)}")
-                _record(db, outcome)
+            with _virtual_machine().invalid_transactions("the log does not replay"):
+                contract = _begin(db, chain_id, genesis_time, calls[0].data)
+                for call in calls[1:]:
+                    outcome = _virtual_machine().execute(db, chain_id, call.time, contract, call.data)
+                    if outcome.error is not None:
+                        raise ChainError(f"the log does not replay: {revert_reason(outcome.error)}")
+                    _record(db, outcome)
             row = db.execute("SELECT hash FROM blocks ORDER BY number DESC LIMIT 1").fetchone()
             if row[0] != head:
                 raise ChainError("the log does not replay to the head that it claims")

@@ -6,7 +6,6 @@ without contradicting a signature.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,12 +15,14 @@ from eth_hash.auto import keccak
 from graphopt import strict_json
 from graphopt_governance.action import word
 from graphopt_governance.contract import artifact
+from graphopt_governance.documents import Fields
 from graphopt_governance.errors import ChainError
 from graphopt_governance.ledger import Call, Ledger
 from graphopt_governance.member_key import MemberKey, recover
 
 FORMAT = "graphopt/ledger-log/v1"
 _MAX_BYTES = 1 << 30
+MAX_SIGNATURES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +75,35 @@ class LedgerLog:
 
     @classmethod
     def load(cls, path: Path) -> LedgerLog:
-        """Read what `save` wrote; ChainError or BundleError for anything else."""
+        """Read what `save` wrote; GraphoptError for anything else."""
         try:
             if path.stat().st_size > _MAX_BYTES:
                 raise ChainError(f"the log {path} is too large")
             data = path.read_bytes()
         except OSError as error:
             raise ChainError(f"the log {path} cannot be read: {error.strerror}") from error
-        document = strict_json.decode(data, f"the log {path}")
-        try:
-            return cls._parse(cast("dict[str, Any]", document))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ChainError(f"the log {path} is not of the form {json.dumps(FORMAT)}") from error
+        return cls._parse(strict_json.decode(data, f"the log {path}"), f"the log {path}")
 
     @classmethod
-    def _parse(cls, document: dict[str, Any]) -> LedgerLog:
-        if document["format"] != FORMAT:
-            raise ValueError("another format")
-        calls = tuple(Call(_seconds(call["time"]), bytes.fromhex(call["data"])) for call in document["calls"])
-        signatures = tuple(bytes.fromhex(signature) for signature in document["signatures"])
-        head, genesis_time = bytes.fromhex(document["head"]), _seconds(document["genesis_time"])
-        return cls(int(document["chain"]), genesis_time, calls, head, signatures)
+    def _parse(cls, document: object, what: str) -> LedgerLog:
+        names = {"chain", "genesis_time", "calls", "head", "signatures"}
+        fields = Fields(document, FORMAT, names, what)
+        calls = tuple(_call(fields, item) for item in fields.items("calls"))
+        signatures = fields.each_bytes("signatures", 65, MAX_SIGNATURES)
+        began = fields.has("genesis_time", _is_time, "a time")
+        return cls(fields.number("chain", 2**63), began, calls, fields.bytes("head", 32), signatures)
 
 
-def _seconds(value: object) -> int:
-    if not isinstance(value, int) or not 0 <= value < 2**40:
-        raise ValueError("not a time")
-    return value
+def _call(fields: Fields, item: object) -> Call:
+    value = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
+    seconds, data = value.get("time"), value.get("data")
+    if value.keys() != {"time", "data"} or not _is_time(seconds) or not isinstance(data, str):
+        fields.refuse("one of its calls is not a time and data")
+    try:
+        return Call(cast(int, seconds), bytes.fromhex(data))
+    except ValueError:
+        fields.refuse("the data of one of its calls is not hexadecimal")
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40

@@ -9,8 +9,10 @@ import base64
 import http.client
 import json
 import os
+import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +23,8 @@ from graphopt_governance.errors import ChainError, UnreachableError
 from graphopt_governance.wording import printable
 
 _TIMEOUT_SECONDS = 20
+MOST_SECONDS = 60.0
+"""For one whole answer: a node that sends a byte now and then must not hold up those that answer."""
 _MAX_ANSWER = 64 * 2**20
 _MAX_SENTENCE = 200
 
@@ -116,6 +120,7 @@ class HttpProvider:
     """A node behind HTTP, over one connection that is kept, through the environment's proxies."""
 
     def __init__(self, url: str) -> None:
+        self._connection: http.client.HTTPConnection | None = None
         self.endpoint_uri = url
         parts = urlsplit(url)
         self._path = parts.path + (f"?{parts.query}" if parts.query else "") or "/"
@@ -123,7 +128,6 @@ class HttpProvider:
         if parts.username is not None:
             secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(secret).decode()}"
-        self._connection: http.client.HTTPConnection | None = None
         self._process = os.getpid()
         self._lock = threading.Lock()
 
@@ -132,31 +136,50 @@ class HttpProvider:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         if self._process != os.getpid():
             # forked: on one connection our answers and the other process's would mix, and who held the lock is gone
-            self._connection, self._process, self._lock = None, os.getpid(), threading.Lock()
+            self.close()
+            self._process, self._lock = os.getpid(), threading.Lock()
         with self._lock:
             kept = self._connection is not None
             try:
-                return self._exchange(body)
+                return self._in_time(body)
             except (http.client.HTTPException, ConnectionError):
                 if not kept:
                     raise
                 # the node closed what was kept; what only reads may be asked twice
-                return self._exchange(body)
+                return self._in_time(body)
 
-    def _exchange(self, body: bytes) -> Any:
+    def close(self) -> None:
+        """Give the connection back; the next question opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _in_time(self, body: bytes) -> Any:
         self._connection = self._connection or self._connect()
+        alarm = threading.Timer(MOST_SECONDS, _hang_up, [self._connection])
+        alarm.daemon = True
+        alarm.start()
         try:
-            self._connection.request("POST", self._path, body, self._headers)
-            response = self._connection.getresponse()
-            data = response.read(_MAX_ANSWER + 1)
+            return self._exchange(self._connection, body)
         except BaseException:
-            self._connection = None
+            # what is left of this answer must not be taken for the next one
+            self.close()
             raise
+        finally:
+            alarm.cancel()
+
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> Any:
+        connection.request("POST", self._path, body, self._headers)
+        response = connection.getresponse()
+        data = response.read(_MAX_ANSWER + 1)
+        if response.length and len(data) <= _MAX_ANSWER:
+            raise http.client.IncompleteRead(data, response.length)
         if response.status != 200 and not data.startswith(b"{"):
-            self._connection = None
             raise _Status(response.status)
         if len(data) > _MAX_ANSWER or strict_json.is_deeper(data, strict_json.MAX_DEPTH):
-            self._connection = None
             raise ValueError("the answer is too large")
         return json.loads(data)
 
@@ -174,3 +197,9 @@ class HttpProvider:
             # a proxy is given the whole address; the account in front of the host is in the headers
             self._path = f"http://{parts.netloc.rpartition('@')[2]}{self._path}" if self._path[0] == "/" else self._path
         return connection
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    if isinstance(connection.sock, socket.socket):
+        with suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)

@@ -42,6 +42,10 @@ class SealNote:
     epoch: int
     members: tuple[int, ...]
 
+    def is_of(self, domain: Domain) -> bool:
+        """Whether it was sealed in the federation there."""
+        return (self.chain, self.contract) == (domain.chain_id, "0x" + domain.contract.hex())
+
     def encode(self) -> bytes:
         """The content of `sealed.json`."""
         data = {
@@ -95,6 +99,8 @@ class Opened:
     epoch: int
     members: tuple[int, ...]
     remark: str
+    here: bool
+    """Whether it was sealed in the federation of this home, whose members these numbers are."""
 
     def to_json(self) -> dict[str, Any]:
         """The same as data."""
@@ -169,8 +175,9 @@ def open_sealed(
     """
     with taking_place(bundle) as folder:
         note = _unseal_file(folder, file, keys, gate)
+    here = chain is not None and note.is_of(chain.domain)
     remark = "" if chain is None else _remark(note, chain.domain, chain.snapshot().state.number("epoch"))
-    return Opened(str(bundle), note.digest, note.epoch, note.members, remark)
+    return Opened(str(bundle), note.digest, note.epoch, note.members, remark, here)
 
 
 def seal_again(file: Path, output: Path, keys: Sequence[SealingKey], chain: Chain, to: Sequence[int] = ()) -> Sealed:
@@ -243,7 +250,7 @@ def _obstacle(member: Member) -> str:
 
 
 def _remark(note: SealNote, domain: Domain, epoch: int) -> str:
-    if (note.chain, note.contract) != (domain.chain_id, "0x" + domain.contract.hex()):
+    if not note.is_of(domain):
         return f"it was sealed in another federation ({note.contract} on chain {note.chain})"
     if note.epoch < epoch:
         return (

@@ -70,6 +70,8 @@ class TrieStorage:
         fields = _decode(account) if account is not None else []
         if len(fields) != 4:
             raise ChainError(f"there is no contract at 0x{address.hex()}")
+        if not all(isinstance(field, bytes) for field in fields):
+            raise ChainError("the chain's state has an account that is none")
         if check_code and fields[3].hex() != artifact()["code_hash"]:
             raise ChainError(f"the contract at 0x{address.hex()} is not the federation's: its code differs")
         self._root = fields[2]
@@ -92,12 +94,12 @@ def _lookup(nodes: Nodes, root: bytes, key: bytes) -> bytes | None:
     while True:
         if len(node) == 17:
             if not path:
-                return node[16] or None
+                return _value(node[16])
             child, path = node[int(path[0], 16)], path[1:]
-        elif len(node) == 2:
+        elif len(node) == 2 and isinstance(node[0], bytes) and node[0]:
             part, is_leaf = _nibbles(node[0])
             if is_leaf:
-                return node[1] if path == part else None
+                return _value(node[1]) if path == part else None
             if not path.startswith(part):
                 return None
             child, path = node[1], path[len(part) :]
@@ -116,6 +118,12 @@ def _fetch(nodes: Nodes, digest: bytes) -> list[Any]:
     if keccak(raw) != digest:
         raise ChainError("the chain's state was altered: a node does not have the hash that its parent names")
     return _decode(raw)
+
+
+def _value(item: object) -> bytes | None:
+    if not isinstance(item, bytes):
+        raise ChainError("the chain's state has a value that is none")
+    return item or None
 
 
 def _word(raw: bytes) -> bytes:

@@ -69,7 +69,10 @@ class Where:
 
     def write(self, home: Home, *, instead: bool = False) -> None:
         """Keep it in `home`; ChainError when the home names another federation already, unless this comes `instead`."""
-        content = strict_json.encode(self.to_json(), "the federation's place")
+        document = self.to_json()
+        # what could not be read again (a path with a line break, say) is not written
+        _parse(document, home, f"the place {self.ledger or self.endpoints}")
+        content = strict_json.encode(document, "the federation's place")
         if instead:
             replace_key_file(home.federation, content)
             return
@@ -83,7 +86,10 @@ def read_where(home: Home) -> Where | None:
     if content is None:
         return None
     what = str(home.federation)
-    document: Any = strict_json.decode(content, what)
+    return _parse(strict_json.decode(content, what), home, what)
+
+
+def _parse(document: Any, home: Home, what: str) -> Where:
     on_ledger = isinstance(document, dict) and "ledger" in document
     reach = {"ledger"} if on_ledger else {"endpoints", "agree"}
     has_checkpoint = isinstance(document, dict) and "checkpoint_hash" in document

@@ -32,14 +32,16 @@ def open_sealed(
       graphopt open model.age -o model.bundle
     """
     from graphopt.cli.failure import warn
+    from graphopt.cli.members import members_table
     from graphopt.cli.passphrase import prompted
-    from graphopt.report import Column, Entry, Facts, Format, Report, Table, show
+    from graphopt.report import Entry, Facts, Format, Report, show
     from graphopt_governance import sharing
     from graphopt_governance.home import Home
 
     gate = chosen_gate(no_gate=no_gate, chain=chain)
+    home = Home.default(chain)
     with step(f"opening {file}"):
-        opened = sharing.open_path(file, output, gate, home=Home.default(chain), passphrase=prompted())
+        opened = sharing.open_path(file, output, gate, home=home, passphrase=prompted())
     if opened.remark:
         warn(opened.remark)
     facts = (
@@ -48,5 +50,5 @@ def open_sealed(
         Entry("epoch", "sealed under epoch", opened.epoch, Format.COUNT),
         Entry("remark", "remark", opened.remark or None),
     )
-    members = Table("members", "For the members", (Column("number", "number"),), tuple((n,) for n in opened.members))
+    members = members_table(opened.members, home if opened.here else None)
     show(Report((Facts("", "Opened", facts), members)), as_json=as_json)

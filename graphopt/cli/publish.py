@@ -36,17 +36,18 @@ def publish(
       graphopt publish model.bundle --store s3://models/store --sealed
     """
     from graphopt.cli.failure import warn
-    from graphopt.report import Column, Entry, Facts, Format, Report, Section, Table, show
+    from graphopt.cli.members import members_table
+    from graphopt.report import Entry, Facts, Format, Report, Section, show
     from graphopt_governance.home import Home
     from graphopt_governance.publishing import publish as put
     from graphopt_governance.store import Store
 
-    opened = Store.chosen(store)
+    opened, home = Store.chosen(store), Home.default(chain)
     gate = None if unapproved else chosen_gate(no_gate=False, chain=chain)
     if unapproved:
         warn("nobody was asked whether this bundle is approved (--unapproved)")
     with step(f"publishing {bundle}"):
-        published = put(bundle, opened, gate, sealed=sealed, again=again, home=Home.default(chain))
+        published = put(bundle, opened, gate, sealed=sealed, again=again, home=home)
     facts = (
         Entry("digest", "digest", published.digest),
         Entry("place", "published at", published.place),
@@ -56,6 +57,5 @@ def publish(
     )
     sections: list[Section] = [Facts("", "Published", facts)]
     if sealed:
-        rows = tuple((number,) for number in published.members)
-        sections.append(Table("members", "For the members", (Column("number", "number"),), rows))
+        sections.append(members_table(published.members, home))
     show(Report(tuple(sections)), as_json=as_json)

@@ -40,13 +40,15 @@ def seal(
       graphopt seal model.age -o model.today.age
     """
     from graphopt.cli.failure import warn
+    from graphopt.cli.members import members_table
     from graphopt.cli.passphrase import prompted
-    from graphopt.report import Column, Entry, Facts, Format, Report, Table, show
+    from graphopt.report import Entry, Facts, Format, Report, show
     from graphopt_governance import sharing
     from graphopt_governance.home import Home
 
+    home = Home.default(chain)
     with step(f"sealing {path}"):
-        sealed = sharing.seal_path(path, output, to=to or (), home=Home.default(chain), passphrase=prompted())
+        sealed = sharing.seal_path(path, output, to=to or (), home=home, passphrase=prompted())
     for sentence in sealed.left_out:
         warn(f"left out: {sentence}")
     facts = (
@@ -55,5 +57,4 @@ def seal(
         Entry("epoch", "epoch", sealed.epoch, Format.COUNT),
         Entry("bytes", "size", sealed.nbytes, Format.BYTES),
     )
-    members = Table("members", "For the members", (Column("number", "number"),), tuple((n,) for n in sealed.members))
-    show(Report((Facts("", "Sealed", facts), members)), as_json=as_json)
+    show(Report((Facts("", "Sealed", facts), members_table(sealed.members, home))), as_json=as_json)

@@ -97,7 +97,11 @@ def test_a_log_that_was_changed_does_not_replay(three: list[Organisation]) -> No
     assert "head that it claims" in told(head="00" * 32)
     assert "does not replay" in told(chain="7")
     assert "signature" in told(signatures=["00" * 65])
-    assert "not of the form" in told(chain="x")
+    assert "a number below" in told(chain="x")
+    assert "does not replay" in told(calls=[{**calls[0], "data": calls[0]["data"] + "00" * 40000}])
+    assert "a time" in told(genesis_time=-1)
+    assert "not hexadecimal" in told(calls=[{"time": 1, "data": "xy"}])
+    assert "is not a time and data" in told(calls=[[]])
     assert "cannot be read" in north.refused("audit", "replay", "none.json")
 
 

@@ -29,7 +29,7 @@ def test_a_bundle_is_sealed_opened_and_sealed_again(owner: Home, bundle: Path, t
     chain = found([owner, other])
     approve(bundle, owner)
     sealed = graphopt("seal", bundle, "-o", tmp_path / "b.age", "--json").data
-    assert sealed["members"] == [{"number": 1}, {"number": 2}]
+    assert [member["number"] for member in sealed["members"]] == [1, 2]
     done = graphopt("open", tmp_path / "b.age", "-o", tmp_path / "opened", "--json")
     assert done.data["digest"] == sealed["digest"]
     assert done.err == ""
@@ -40,7 +40,7 @@ def test_a_bundle_is_sealed_opened_and_sealed_again(owner: Home, bundle: Path, t
     assert "sealed under epoch 1, now is epoch 2" in done.err
     assert done.data["remark"]
     again = graphopt("seal", tmp_path / "b.age", "-o", tmp_path / "c.age", "--json").data
-    assert again["members"] == [{"number": 1}]
+    assert [member["number"] for member in again["members"]] == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.age", "b.bundle", "c.age", "opened", "other"]
 
 

@@ -164,17 +164,20 @@ def test_a_signing_key_is_as_costly_to_guess_as_the_standard_asks(home: Home):
 def test_whenever_a_change_of_passphrase_is_killed_one_passphrase_opens_all(home: Home, tmp_path: Path):
     load_signing_key(home.signing_key)
     load_member_key(home.member_key)
+    shutil.copytree(home.keys, home.keys / "old-1")
     steps, done, seen = 0, False, set[str | None]()
     while not done:
         one = Home(Path(shutil.copytree(home.folder, tmp_path / f"killed-{steps}")))
         done = killed_after(steps, lambda one=one: change_passphrase(one, lambda: None, lambda: "new"))
         finish(one)
-        member = json.loads(one.member_key.read_bytes())["crypto"]["kdfparams"]["n"] == 4
-        encrypted = {b"ENCRYPTED" in one.signing_key.read_bytes(), member}
+        encrypted = set[bool]()
+        for folder in (one.keys, one.keys / "old-1"):
+            encrypted.add(b"ENCRYPTED" in (folder / "signing.pem").read_bytes())
+            encrypted.add(json.loads((folder / "member.json").read_bytes())["crypto"]["kdfparams"]["n"] == 4)
         assert len(encrypted) == 1
         seen.add("new" if encrypted.pop() else None)
         # and it can be tried again
-        assert change_passphrase(one, lambda: "new", lambda: None) == 2
+        assert change_passphrase(one, lambda: "new", lambda: None) == 4
         steps += 1
     assert seen == {"new", None}
 

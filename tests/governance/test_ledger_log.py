@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graphopt.errors import GraphoptError
 from graphopt_governance.action import ALL_RIGHTS, Action, Kind, model_id
-from graphopt_governance.contract import Founder, execution
+from graphopt_governance.contract import Founder, artifact, execution
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.ledger import Call, Ledger
 from graphopt_governance.ledger_log import LedgerLog
@@ -85,4 +89,32 @@ def test_a_file_that_is_no_log_is_one_sentence(tmp_path: Path, content: bytes):
     (tmp_path / "log.json").write_bytes(content)
     with pytest.raises(GraphoptError) as caught:
         LedgerLog.load(tmp_path / "log.json")
+    assert "\n" not in str(caught.value)
+
+
+hostile = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**53 - 1) | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcdef", max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(["format", "chain", "genesis_time", "calls", "head", "signatures"]), hostile)
+def test_a_log_with_a_hostile_field_is_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, field: str, value: object
+):
+    code: str = artifact()["bytecode"][2:]
+    document: dict[str, object] = {
+        "format": "graphopt/ledger-log/v1",
+        "chain": "7",
+        "genesis_time": 1,
+        "calls": [{"time": 2, "data": code + "00" * 31}],
+        "head": "00" * 32,
+        "signatures": [],
+    }
+    file = tmp_path_factory.mktemp("log") / "log.json"
+    file.write_bytes(rfc8785.dumps(cast("Any", document | {field: value})))
+    # whatever the field says, the log claims a head that it does not come to
+    with pytest.raises(GraphoptError) as caught:
+        LedgerLog.load(file).rebuild(file.with_name("ledger.sqlite3"))
     assert "\n" not in str(caught.value)

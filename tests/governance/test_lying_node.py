@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
 from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -367,3 +371,71 @@ def test_a_header_that_skips_a_fork_is_refused(world: World):
     del block["withdrawalsRoot"]
     with pytest.raises(ValueError, match="withdrawalsRoot"):
         header_bytes(block)
+
+
+# --- on the wire -----------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_sends_a_byte_now_and_then_holds_nobody_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rpc_endpoint, "MOST_SECONDS", 0.3)
+    with serving(lambda connection: drip(connection)) as url:
+        start = time.monotonic()
+        with pytest.raises(UnreachableError, match="does not answer"):
+            rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url)).ask("eth_chainId")
+        assert time.monotonic() - start < 10
+
+
+def drip(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{")
+    with suppress(OSError):
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.05)
+
+
+def test_a_kept_connection_that_the_node_closed_is_opened_again():
+    answer = b'{"jsonrpc":"2.0","id":1,"result":"0x7"}'
+    served: list[int] = []
+
+    def once(connection: socket.socket) -> None:
+        connection.recv(4096)
+        served.append(1)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    with serving(once) as url:
+        endpoint = rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url))
+        assert [endpoint.chain_id for _ in range(3)] == [7, 7, 7]
+        assert len(served) == 3
+
+
+def test_a_refusal_by_status_is_said_without_what_may_be_a_secret():
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+
+    with (
+        serving(refuse) as url,
+        pytest.raises(UnreachableError, match=r"does not answer \(HTTP status 403\)") as caught,
+    ):
+        rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url + "/a-secret-key")).ask("eth_chainId")
+    assert "secret" not in str(caught.value)
+
+
+@contextmanager
+def serving(serve: Callable[[socket.socket], None]) -> Generator[str]:
+    """The URL of a server that does this with each connection, and then closes it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        serve(connection)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)

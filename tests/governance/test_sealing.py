@@ -171,6 +171,18 @@ def test_what_nobody_approved_is_opened_only_without_the_gate(
     assert contents(target) == contents(bundle)
 
 
+def test_a_file_from_another_federation_says_so(
+    owners: list[Home], chain: Chain, bundle: Path, target: Path, tmp_path: Path
+):
+    (stranger,) = homes(tmp_path, "stranger")
+    approve(bundle, owners[0])
+    seal(bundle, tmp_path / "b.age", chain)
+    elsewhere = found([stranger])
+    opened = open_sealed(tmp_path / "b.age", target, [key_of(owners[0])], ChainGate(chain), elsewhere)
+    assert "sealed in another federation" in opened.remark
+    assert not opened.here
+
+
 def test_a_bundle_that_is_not_whole_is_not_sealed(chain: Chain, bundle: Path, tmp_path: Path):
     (bundle / "weights").write_bytes(bytes(299) + b"\1")
     for change in (lambda: None, lambda: (bundle / "weights").write_bytes(bytes(301)), (bundle / "weights").unlink):

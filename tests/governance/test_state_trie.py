@@ -85,3 +85,36 @@ def test_an_address_without_the_contract_is_refused():
 def test_what_is_no_header_is_one_sentence(raw: bytes):
     with pytest.raises(ChainError):
         Header.decode(raw)
+
+
+@given(st.lists(items, min_size=1, max_size=4), st.lists(items, max_size=4))
+def test_a_state_of_whatever_nodes_is_read_or_refused_in_one_sentence(path: list[Any], account: list[Any]):
+    """Whoever makes up a state root can put anything under it that has its hash."""
+    nodes: dict[bytes, bytes] = {}
+    leaf = rlp.encode([bytes([0x20]) + keccak(ADDRESS), rlp.encode([*account, b""])])
+    for raw in (leaf, *(rlp.encode(item) for item in path)):
+        nodes[keccak(raw)] = raw
+    for root in list(nodes):
+        try:
+            storage = TrieStorage(nodes.get, root, ADDRESS, check_code=False)
+            assert 0 <= storage.slot(1) < 2**256
+        except ChainError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - read, or refused
+
+
+@given(items, items, st.integers(0, 16))
+def test_a_storage_of_whatever_nodes_is_read_or_refused_in_one_sentence(item: Any, other: Any, place: int):
+    nodes: dict[bytes, bytes] = {}
+    inner = rlp.encode(item)
+    branch: list[Any] = [b""] * 17
+    branch[place] = other
+    for raw in (inner, rlp.encode(branch), rlp.encode([item, other])):
+        nodes[keccak(raw)] = raw
+        account = rlp.encode([b"\x01", b"", keccak(raw), bytes(32)])
+        leaf = rlp.encode([bytes([0x20]) + keccak(ADDRESS), account])
+        nodes[keccak(leaf)] = leaf
+        try:
+            storage = TrieStorage(nodes.get, keccak(leaf), ADDRESS, check_code=False)
+            assert all(0 <= storage.slot(slot) < 2**256 for slot in range(20))
+        except ChainError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - read, or refused

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from graphopt.errors import GraphoptError
 from graphopt_governance.action import Domain
 from graphopt_governance.actions import open_chain
+from graphopt_governance.chain import Checkpoint
 from graphopt_governance.errors import ChainError, DocumentError
 from graphopt_governance.governing import found, member_card
 from graphopt_governance.home import Home
@@ -52,6 +53,21 @@ def test_a_place_survives_its_file(tmp_path_factory: pytest.TempPathFactory, pla
     assert stat.S_IMODE(home.federation.stat().st_mode) == 0o600
 
 
+def test_a_checkpoint_is_kept_with_the_nodes(home: Home):
+    place = replace(NODES, checkpoint=Checkpoint(17, b"\xab" * 32))
+    place.write(home)
+    assert read_where(home) == place
+    document = json.loads(home.federation.read_bytes())
+    for change in ({"checkpoint_hash": "ab"}, {"checkpoint_block": 17}):
+        home.federation.write_bytes(rfc8785.dumps(document | change))
+        with pytest.raises(DocumentError):
+            read_where(home)
+    del document["checkpoint_block"]
+    home.federation.write_bytes(rfc8785.dumps(document))
+    with pytest.raises(DocumentError, match="checkpoint_block"):
+        read_where(home)
+
+
 def test_one_federation_is_not_written_over_another(home: Home):
     NODES.write(home)
     NODES.write(home)
@@ -61,6 +77,13 @@ def test_one_federation_is_not_written_over_another(home: Home):
     ON_LEDGER.write(home, instead=True)
     assert read_where(home) == ON_LEDGER
     assert [path.name for path in home.folder.iterdir()] == ["federation.json"]
+
+
+def test_what_could_not_be_read_again_is_not_written(home: Home):
+    for place in (replace(HERE, ledger=Path("/a\nb")), HERE.reached_by(("https://one.example/" + "x" * 3000,))):
+        with pytest.raises(DocumentError, match="cannot be used"):
+            place.write(home)
+    assert read_where(home) is None
 
 
 def test_a_majority_of_the_nodes_must_agree_where_nothing_else_is_said():

@@ -37,12 +37,14 @@ def hand_out(
 ) -> None:
     """Write a drafted ballot to `output` for the members to sign; with `execute`, sign and relay it instead."""
     from graphopt.cli.consent import consent
+    from graphopt.cli.output import check_writable
     from graphopt.cli.progress import step
     from graphopt_governance.ballot import needed
     from graphopt_governance.errors import BallotError
     from graphopt_governance.governing import sign_ballot
     from graphopt_governance.relaying import relay_ballots
 
+    check_writable(output)
     if execute:
         if (wanted := needed(ballot.action.kind, chain.snapshot().state)) > 1:
             raise BallotError(f"this takes {wanted} signatures: leave --execute out and let the others sign it")
