@@ -23,7 +23,7 @@ from graphopt_governance.errors import ChainError, UnreachableError
 from graphopt_governance.wording import printable
 
 _TIMEOUT_SECONDS = 20
-MOST_SECONDS = 60.0
+MOST_SECONDS = 30.0
 """For one whole answer: a node that sends a byte now and then must not hold up those that answer."""
 _MAX_ANSWER = 64 * 2**20
 _MAX_SENTENCE = 200
