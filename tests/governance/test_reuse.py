@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import shutil
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graphopt.bundle import Manifest, check_files, read_manifest, write_manifest
+from graphopt.bundle import check_files, read_manifest, write_manifest
 from graphopt.errors import BundleError, RefusedError
 from graphopt_governance import actions, governing, reuse
 from graphopt_governance.action import Kind
 from graphopt_governance.build_time import BuildTime, keep_build_time
 from graphopt_governance.chain import Chain
-from graphopt_governance.contract import Event
 from graphopt_governance.errors import ChainError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
 from graphopt_governance.inclusions import inclusions_of
 from graphopt_governance.publishing import publish
-from graphopt_governance.reuse import Search, fetch_approved
+from graphopt_governance.reuse import Search
 from graphopt_governance.sealing_key import load_sealing_key
 from graphopt_governance.store import Store
 
 from .conftest import make_bundle
 from .federation import number
 from .members import approve, decide, found, homes
-
-WANTED: dict[str, Any] = {
-    "source": {"sha256": "ab" * 32},
-    "options": {"level": "exact"},
-    "targets": ["x86-64-v3"],
-}
-"""What `make_bundle` says it was made from."""
+from .reuse_work import WANTED, fetch, nothing
 
 
 @pytest.fixture
@@ -61,22 +49,6 @@ def store(tmp_path: Path) -> Store:
 def place(tmp_path: Path) -> Path:
     (tmp_path / "inbox").mkdir()
     return tmp_path / "inbox" / "bundle"
-
-
-def fetch(owner: Home, store: Store, place: Path, wanted: dict[str, Any] = WANTED) -> Search:
-    return fetch_approved(wanted, place, store, ChainGate.default(owner), home=owner, passphrase=lambda: None)
-
-
-def nothing(search: Search, place: Path, sentence: str) -> None:
-    """Nothing was taken, this is said for the one candidate, and nothing was left."""
-    assert search.fetched is None
-    assert len(search.passed_over) == 1
-    assert sentence in search.passed_over[0]
-    assert list(place.parent.iterdir()) == []
-
-
-def folder_of(tmp_path: Path, digest: bytes) -> Path:
-    return tmp_path / "store" / "bundles" / digest.hex()
 
 
 def test_what_one_member_publishes_another_takes_instead_of_compiling(
@@ -229,123 +201,6 @@ def test_a_sealed_bundle_is_opened_by_a_member_who_may_and_passed_over_by_others
 def _new_key(folder: Path) -> bytes:
     load_sealing_key(folder / "stranger.age")
     return (folder / "stranger.age").read_bytes()
-
-
-HOSTILE: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
-    "nothing": (lambda there, other: shutil.rmtree(there), "does not hold it"),
-    "another bundle, approved too": (
-        lambda there, other: (shutil.rmtree(there), shutil.copytree(other, there)),
-        "another bundle in the place of",
-    ),
-    "the files of another": (
-        lambda there, other: (there / "weights").write_bytes((other / "model.onnx").read_bytes()),
-        "weights was altered",
-    ),
-    "an altered file": (lambda there, other: (there / "weights").write_bytes(bytes(299) + b"\1"), "was altered"),
-    "an endless file": (
-        lambda there, other: ((there / "weights").unlink(), (there / "weights").symlink_to("/dev/zero")),
-        "longer",
-    ),
-    "an endless manifest": (
-        lambda there, other: ((there / "manifest.json").unlink(), (there / "manifest.json").symlink_to("/dev/zero")),
-        "more than",
-    ),
-    "a manifest with a path that leads out": (
-        lambda there, other: _rewrite(there / "manifest.json", b"weights", b"../eigh"),
-        "is no bundle",
-    ),
-    "a manifest with another file": (
-        lambda there, other: _rewrite(there / "manifest.json", b"weights", b"weightz"),
-        "another bundle in the place of",
-    ),
-    "no signature": (
-        lambda there, other: (there / "manifest.json").write_bytes(
-            _unsigned(there).to_bytes(),
-        ),
-        "not signed",
-    ),
-    "a file that never comes": (
-        lambda there, other: ((there / "weights").unlink(), os.mkfifo(there / "weights")),
-        "too slow",
-    ),
-}
-
-
-def _rewrite(path: Path, old: bytes, new: bytes) -> None:
-    """Change the statement inside the envelope, keeping everything else in form."""
-    envelope = json.loads(path.read_bytes())
-    payload = base64.b64decode(envelope["dsseEnvelope"]["payload"]).replace(old, new)
-    envelope["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
-    path.write_bytes(json.dumps(envelope, separators=(",", ":"), sort_keys=True).encode())
-
-
-def _unsigned(there: Path) -> Manifest:
-    return replace(read_manifest(there), signature=None)
-
-
-@pytest.mark.parametrize("attack", HOSTILE)
-def test_a_hostile_store_costs_time_and_nothing_else(
-    attack: str, owners: list[Home], chain: Chain, bundle: Path, store: Store, place: Path, tmp_path: Path
-):
-    digest = approve(bundle, owners[0])
-    other = make_bundle(tmp_path / "other", "cd" * 32)
-    approve(other, owners[0])
-    publish(bundle, store, ChainGate(chain), home=owners[0])
-    there = folder_of(tmp_path, digest)
-    change, sentence = HOSTILE[attack]
-    change(there, other)
-    begin = time.monotonic()
-    nothing(fetch(owners[0], Store.at(str(tmp_path / "store"), patience=1), place), place, sentence)
-    assert time.monotonic() - begin < 10
-    if attack == "a file that never comes":
-        (there / "weights").open("rb+", buffering=0).close()  # lets the thread go that waits
-
-
-class LyingIndex:
-    """A chain whose index of events says what it is told to; its state is the chain's own."""
-
-    def __init__(self, chain: Chain, *told: tuple[bytes, bytes]) -> None:
-        self._chain = chain
-        self._told = told
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._chain, name)
-
-    def events(
-        self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None
-    ) -> Sequence[Event]:
-        if name != "Anchored" or subject is not None:
-            return self._chain.events(name, subject, build)
-        told = [Event("Anchored", 1, 1, {"digest": digest, "build": build}) for digest, build in self._told]
-        return [*told, Event("MemberRemoved", 1, 1, {"number": 1, "account": bytes(20)})]
-
-
-def test_an_index_that_lies_gets_nothing_in(
-    owners: list[Home],
-    chain: Chain,
-    bundle: Path,
-    store: Store,
-    place: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    other, evil = make_bundle(tmp_path / "other", "cd" * 32), make_bundle(tmp_path / "evil")
-    (evil / "weights").write_bytes(b"evil")
-    write_manifest(evil, WANTED)
-    approved = approve(other, owners[0])
-    actions.sign(evil, owners[0])
-    for each in (other, evil):
-        publish(each, store, None, home=owners[0])
-    key = actions.build_key(WANTED)
-    lying = LyingIndex(chain, (read_manifest(evil).digest, key), (approved, key), (bytes(32), key))
-    monkeypatch.setattr(reuse, "open_chain", lambda home: lying)
-    search = fetch(owners[0], store, place)
-    assert search.fetched is None
-    absent, of_another, unapproved = search.passed_over
-    assert "does not hold it" in absent
-    assert "its manifest says otherwise" in of_another
-    assert "not anchored" in unapproved
-    assert list(place.parent.iterdir()) == []
 
 
 def test_after_bad_candidates_a_good_one_is_taken(
