@@ -20,6 +20,7 @@ from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.governing import found, log, member_card
 from graphopt_governance.home import Home
+from graphopt_governance.judging import Judge
 from graphopt_governance.proposal import read_proposal
 from graphopt_governance.relaying import relay_ballots
 from graphopt_governance.verify import Code, verify_bundle
@@ -202,3 +203,16 @@ def test_a_report_is_on_record_by_its_digest(alone: Member, bundles: list[Path],
 def test_where_there_is_no_federation_it_is_said_what_to_do(homes: list[Home], bundles: list[Path]):
     with pytest.raises(BallotError, match="fed init"):
         revoke(Member(homes[1]), bundles[0])
+
+
+def test_a_batch_is_proven_offline_too(alone: Member, bundles: list[Path]):
+    batch = anchor_batch(alone, bundles)
+    manifest = read_manifest(bundles[0])
+    assert Judge(alone.home).judge(manifest).approved
+    offline = Judge(alone.home, offline=True, max_age=3600)
+    verdict = offline.judge(manifest)
+    assert verdict.approved, verdict.sentence
+    assert verdict.facts["batch"] == batch.digest
+    # what was proven about one of them says nothing about another
+    with pytest.raises(GraphoptError):
+        offline.judge(read_manifest(bundles[1]))
