@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,8 @@ class Snapshot:
     """What this rests on, in words."""
     agreed: tuple[str, ...] = ()
     final: bool = True
+    ancestor: Callable[[int], bytes | None] | None = None
+    """The hash of the block at a lower height, where the header is shown to descend from it, else None."""
 
 
 @dataclass(frozen=True, slots=True)

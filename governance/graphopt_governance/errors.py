@@ -52,3 +52,7 @@ class SealingError(GraphoptError):
 
 class StoreError(GraphoptError):
     """A store cannot be read or written, or does not hold what it should."""
+
+
+class StoreTimeoutError(StoreError):
+    """A store took longer than one waits for it; the next question would take as long."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,8 +64,13 @@ class Seen:
         newest = now if (now.block, now.final) > (self.block, self.final) else self
         return replace(newest, epoch=max(self.epoch, now.epoch), records=records, models={**self.models, **models})
 
-    def refuse_less(self, now: Seen, what: str, *, newest: bool) -> None:
-        """ChainError when `what` (in words) shows less than was seen; `newest`: it is said to be the newest."""
+    def refuse_less(
+        self, now: Seen, what: str, *, newest: bool, ancestor: Callable[[int], bytes | None] | None = None
+    ) -> None:
+        """ChainError when `what` (in words) shows less than was seen.
+
+        `newest`: it is said to be the newest there is.  `ancestor`: the hash of a block that it descends from.
+        """
         if newest and now.block < self.block:
             raise ChainError(
                 f"{what} went back: this home has seen block {self.block} of it, and now its newest is {now.block}"
@@ -75,6 +80,14 @@ class Seen:
                 f"{what} was rewritten: block {now.block} was 0x{self.header.hex()[:16]}… when this home saw it,"
                 f" and is 0x{now.header.hex()[:16]}… now"
             )
+        if newest and ancestor is not None and self.block and now.block > self.block:
+            found = ancestor(self.block)
+            if found != self.header:
+                told = f"is 0x{found.hex()[:16]}…" if found else "is not among those it descends from"
+                raise ChainError(
+                    f"{what} was rewritten: block {self.block} was 0x{self.header.hex()[:16]}… when this home saw it,"
+                    f" and {told} now"
+                )
         if now.epoch < self.epoch:
             raise ChainError(
                 f"{what} went back: as of block {now.block} its epoch is {now.epoch}; this home has seen {self.epoch}"

@@ -146,7 +146,7 @@ class Judge:
         batch = verdict.facts.get("batch")
         digests = [manifest.digest] if batch is None else [manifest.digest, bytes.fromhex(batch)]
         seen = Seen.of(snapshot, digests)
-        self._floors.read(chain.domain).refuse_less(seen, what, newest=newest)
+        self._floors.read(chain.domain).refuse_less(seen, what, newest=newest, ancestor=snapshot.ancestor)
         against = against_federation(self.policy, chain.domain) + against_policy(self.policy, manifest, snapshot)
         return _with(verdict, against), seen
 

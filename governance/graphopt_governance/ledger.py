@@ -162,7 +162,15 @@ class Ledger:
             raise ChainError(f"the ledger at {self.path} was altered: its newest block does not have its hash")
         nodes = Recorded(self._node)
         state = State(TrieStorage(nodes, header.state_root, self._domain.contract))
-        return Snapshot(header.number, header.time, state, row[2], nodes.used, self.basis)
+        return Snapshot(
+            header.number,
+            header.time,
+            state,
+            row[2],
+            nodes.used,
+            self.basis,
+            ancestor=lambda number: self._ancestor(header, number),
+        )
 
     def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> list[Event]:
         """The contract's events, oldest first; of one name, about one digest, of one build where given."""
@@ -200,6 +208,19 @@ class Ledger:
                 raise ActionError(what, revert_reason(outcome.error))
             _record(db, outcome)
         return Receipt(outcome.block, outcome.time, outcome.gas)
+
+    def _ancestor(self, head: Header, number: int) -> bytes | None:
+        """The hash of block `number`, from which each block up to `head` descends; None where one does not."""
+        with _connection(self.path) as db:
+            rows = db.execute("SELECT header FROM blocks WHERE number >= ? ORDER BY number DESC", (number,)).fetchall()
+        wanted = head.digest
+        for (raw,) in rows:
+            header = Header.decode(raw)
+            if header.digest == wanted:
+                if header.number == number:
+                    return wanted
+                wanted = header.parent
+        return None
 
     def _node(self, digest: bytes) -> bytes | None:
         with _connection(self.path) as db:

@@ -21,7 +21,7 @@ from graphopt_governance.actions import build_key, open_chain
 from graphopt_governance.build_time import MAX_BYTES, BuildTime
 from graphopt_governance.chain import Chain
 from graphopt_governance.contract import RecordKind, State, Status
-from graphopt_governance.errors import StoreError
+from graphopt_governance.errors import StoreError, StoreTimeoutError
 from graphopt_governance.home import Home
 from graphopt_governance.inclusions import BatchInclusion, inclusion_file
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
@@ -31,6 +31,7 @@ from graphopt_governance.store import Store
 
 _MOST_CANDIDATES = 64
 _MAX_INCLUSION = 1 << 14
+_PATIENCE_FOR_A_REMARK = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,9 @@ def fetch_approved(
             fetched = _Fetch(digest, key, store, gate, chain, home, passphrase).into(bundle)
         except GraphoptError as error:
             passed_over.append(f"{digest.hex()[:16]}…: {error}")
+            if isinstance(error, StoreTimeoutError):
+                # a store that stalls is not asked about the next one: that could take as long again
+                break
             continue
         return Search(fetched, tuple(passed_over))
     return Search(None, tuple(passed_over))
@@ -174,7 +178,7 @@ class _Fetch:
         """What the publisher says of the time it took; where nothing can be had of that, nothing is missing."""
         name = self.digest.hex()
         try:
-            told = self.store.read(f"builds/{name}.json", MAX_BYTES)
+            told = self.store.read(f"builds/{name}.json", MAX_BYTES, _PATIENCE_FOR_A_REMARK)
         except StoreError:
             return None
         found = None if told is None else BuildTime.decode(told, name)

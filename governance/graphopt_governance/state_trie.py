@@ -50,6 +50,7 @@ class Header:
     number: int
     time: int
     state_root: bytes
+    parent: bytes
 
     @classmethod
     def decode(cls, raw: bytes) -> Header:
@@ -58,7 +59,7 @@ class Header:
         if len(fields) < 15 or not all(isinstance(field, bytes) for field in fields):
             raise ChainError("the chain has a block header that is none")
         number, seconds = (int.from_bytes(fields[index], "big") for index in (8, 11))
-        return cls(keccak(raw), number, seconds, fields[3])
+        return cls(keccak(raw), number, seconds, fields[3], fields[0])
 
 
 class TrieStorage:

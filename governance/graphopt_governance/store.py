@@ -25,7 +25,7 @@ from graphopt.bundle import MANIFEST_NAME, AlteredError, Manifest, save_manifest
 from graphopt.bundle.statement import MAX_ENVELOPE, parse_manifest
 from graphopt.bundle.transfer import PIECE, IncomingFile, outgoing
 from graphopt.errors import GraphoptError
-from graphopt_governance.errors import StoreError
+from graphopt_governance.errors import StoreError, StoreTimeoutError
 from graphopt_governance.patience import Patience
 from graphopt_governance.verify import printable
 
@@ -146,9 +146,12 @@ class Store:
                         file.write(piece)
         save_manifest(folder, manifest)
 
-    def read(self, path: str, limit: int) -> bytes | None:
-        """The bytes of a small file, None when there is none; StoreError when it has more than `limit`."""
-        pieces = self.pieces(path, limit + 1, Patience(self._patience))
+    def read(self, path: str, limit: int, patience: float | None = None) -> bytes | None:
+        """The bytes of a small file, None when there is none; StoreError when it has more than `limit`.
+
+        `patience`: seconds, where it is worth less than the store's own.
+        """
+        pieces = self.pieces(path, limit + 1, Patience(self._patience if patience is None else patience))
         if pieces is None:
             return None
         content = b"".join(pieces)
@@ -246,7 +249,7 @@ class Store:
         except FileNotFoundError:
             raise
         except TimeoutError as error:
-            raise StoreError(f"the store {self.name} is too slow: given up") from error
+            raise StoreTimeoutError(f"the store {self.name} is too slow: given up") from error
         except Exception as error:
             raise self._trouble(error, "read") from error
 

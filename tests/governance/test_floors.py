@@ -6,14 +6,18 @@ import json
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rfc8785
+import rlp
+from eth_hash.auto import keccak
 
 from graphopt.bundle import read_manifest
 from graphopt.errors import GraphoptError
 from graphopt_governance import actions
 from graphopt_governance.errors import ChainError
+from graphopt_governance.floors import Seen
 from graphopt_governance.home import Home
 
 from .conftest import make_bundle
@@ -48,38 +52,72 @@ def test_a_backup_that_forgets_a_revocation_is_refused_with_both_heights(anchore
         actions.verify(anchored)
 
 
+def grow(ledger_of: Home, folder: Path, *letters: str) -> list[Path]:
+    """Approve more bundles."""
+    made: list[Path] = []
+    for letter in letters:
+        bundle = make_bundle(folder / letter, letter * 64)
+        actions.sign(bundle, ledger_of)
+        actions.anchor(bundle, home=ledger_of)
+        made.append(bundle)
+    return made
+
+
 def test_a_backup_that_grew_another_way_is_refused(anchored: Path, home: Home, tmp_path: Path):
     copy_ledger(home, tmp_path / "backup")
     actions.revoke(anchored)
     actions.verify(anchored)
     restore_ledger(home, tmp_path / "backup")
-    other = make_bundle(tmp_path / "other", "cd" * 32)
-    actions.sign(other)
-    actions.anchor(other)
+    (other,) = grow(home, tmp_path, "c")
     with pytest.raises(ChainError, match="the chain was rewritten: block 3 was 0x"):
         actions.verify(other)
-    third = make_bundle(tmp_path / "third", "ef" * 32)
-    actions.sign(third)
-    actions.anchor(third)
-    with pytest.raises(ChainError, match=r"the record of .* has changed 1 times, and this home has seen 2 changes"):
+    # and it stays refused when it is longer than what was seen, for bundles too that this home never saw
+    (third,) = grow(home, tmp_path, "e")
+    for bundle in (anchored, third):
+        with pytest.raises(ChainError, match=r"the chain was rewritten: block 3 was 0x.* is 0x"):
+            actions.verify(bundle)
+
+
+def test_a_longer_history_that_only_names_what_was_seen_is_refused(anchored: Path, home: Home, tmp_path: Path):
+    actions.verify(anchored)
+    grow(home, tmp_path, "c", "d")
+    with sqlite3.connect(home.ledger) as db:
+        # block 3 is another one, though block 2, the one that was seen, is there as it was
+        (raw,) = db.execute("SELECT header FROM blocks WHERE number = 3").fetchone()
+        fields = rlp.decode(raw)
+        fields[12] = b"another"
+        header = rlp.encode(fields)
+        db.execute("UPDATE blocks SET header = ?, hash = ? WHERE number = 3", (header, keccak(header)))
+    db.close()
+    with pytest.raises(ChainError, match=r"block 2 was 0x.*is not among those it descends from"):
         actions.verify(anchored)
 
 
-def test_a_model_whose_later_version_is_forgotten_is_refused(anchored: Path, home: Home, tmp_path: Path):
-    copy_ledger(home, tmp_path / "backup")
-    later = make_bundle(tmp_path / "later", "cd" * 32)
-    actions.sign(later)
-    actions.anchor(later, "digits")
-    assert actions.verify(later).approved
-    restore_ledger(home, tmp_path / "backup")
-    for name in ("one", "two"):
-        other = make_bundle(tmp_path / name, name[0] * 64)
-        actions.sign(other)
-        actions.anchor(other)
-    with pytest.raises(
-        ChainError, match="a model's latest version is 1 as of block 4, and this home has seen version 2"
-    ):
-        actions.verify(anchored)
+def seen(block: int = 9, **fields: Any) -> Seen:
+    return Seen(block, bytes(32), final=True, **fields)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "sentence"),
+    [
+        (seen(9), seen(8), "has seen block 9 of it, and now its newest is 8"),
+        (seen(epoch=3), seen(10, epoch=2), "its epoch is 2; this home has seen 3"),
+        (seen(records={"ab": (2, 5)}), seen(10, records={"ab": (1, 10)}), "has changed 1 times, and .* seen 2 changes"),
+        (seen(models={"ab": 2}), seen(10, models={"ab": 1}), "latest version is 1 as of block 10, .* seen version 2"),
+    ],
+)
+def test_whatever_only_rises_must_not_fall(before: Seen, now: Seen, sentence: str):
+    with pytest.raises(ChainError, match=sentence):
+        before.refuse_less(now, "the chain", newest=True)
+    before.refuse_less(before.risen_by(now), "the chain", newest=True)
+
+
+def test_an_older_proof_of_another_record_is_no_step_back():
+    before = seen(9, records={"ab": (2, 5)})
+    before.refuse_less(seen(6, records={"ab": (2, 6)}), "the kept proof", newest=False)
+    before.refuse_less(seen(6, records={"cd": (1, 6)}), "the kept proof", newest=False)
+    with pytest.raises(ChainError, match="as of block 4"):
+        before.refuse_less(seen(4, records={"ab": (2, 4)}), "the kept proof", newest=False)
 
 
 def test_another_federation_has_a_floor_of_its_own(anchored: Path, home: Home):

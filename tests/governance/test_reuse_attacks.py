@@ -123,6 +123,23 @@ def test_a_hostile_store_costs_time_and_nothing_else(
         (there / "weights").open("rb+", buffering=0).close()  # lets the thread go that waits
 
 
+def test_a_store_that_stalls_is_not_asked_about_the_next_bundle(
+    owners: list[Home], chain: Chain, bundle: Path, store: Store, place: Path, tmp_path: Path
+):
+    newer = make_bundle(tmp_path / "newer")
+    (newer / "weights").write_bytes(b"tuned again")
+    write_manifest(newer, WANTED)
+    for each in (bundle, newer):
+        digest = approve(each, owners[0])
+        publish(each, store, ChainGate(chain), home=owners[0])
+    stalled = folder_of(tmp_path, digest) / "weights"
+    stalled.unlink()
+    os.mkfifo(stalled)
+    impatient = Store.at(str(tmp_path / "store"), patience=1)
+    nothing(fetch(owners[0], impatient, place), place, "too slow")
+    stalled.open("rb+", buffering=0).close()  # lets the thread go that waits
+
+
 class LyingIndex:
     """A chain whose index of events says what it is told to; its state is the chain's own."""
 
