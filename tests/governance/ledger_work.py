@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import time
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -40,11 +41,12 @@ def anchor(ledger: Ledger, text: str) -> int:
 
 
 def anchor_many(told: Connection, path: Path, name: str, count: int) -> None:
-    """Anchor again and again, and tell each name and block as soon as it is reported."""
+    """Anchor again and again, and tell when each begins, and each name and block as soon as it is reported."""
     ledger = Ledger.open(path)
     told.send("ready")
     for number in range(count):
         text = f"{name}-{number}"
+        told.send(("begins", time.monotonic()))
         told.send((text, anchor(ledger, text)))
 
 

@@ -7,7 +7,10 @@ import random
 import sqlite3
 import sys
 import time
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -33,12 +36,26 @@ def ledger(tmp_path: Path) -> Ledger:
 def test_what_was_reported_survives_kill_9_and_nothing_is_there_twice(ledger: Ledger):
     chance = random.Random(7)
     reported: dict[str, int] = {}
+    moments: list[float] = []
+    took: list[float] = []
     for attempt in range(KILLS):
         process, heard = started(anchor_many, ledger.path, str(attempt), 10_000)
         time.sleep(chance.uniform(0.0, 0.5))
+        killed = time.monotonic()
         process.kill()
         process.join()
-        reported |= dict(everything(heard))
+        messages = everything(heard)
+        begun = [value for what, value in messages if what == "begins"]
+        took += [later - earlier for earlier, later in pairwise(begun)]
+        if messages and messages[-1][0] == "begins":
+            moments.append(killed - begun[-1])
+        reported |= {what: value for what, value in messages if what != "begins"}
+    # the moments fall into the transaction, and over all of it
+    whole = median(took) if took else max(moments)
+    spread = Counter(min(int(10 * moment / whole), 10) for moment in moments)
+    print(f"{len(moments)} of {KILLS} while anchoring, by tenths of its {whole:.3f} s:", sorted(spread.items()))
+    assert len(moments) > KILLS // 2
+    assert len(spread) > 1
 
     again = Ledger.open(ledger.path)
     snapshot = again.snapshot()
@@ -68,7 +85,7 @@ def test_a_ledger_whose_making_was_killed_is_made_again(tmp_path: Path):
 
 def test_writers_in_several_processes_wait_for_each_other(ledger: Ledger):
     running = [started(anchor_many, ledger.path, name, 4) for name in "abc"]
-    blocks = [block for _, heard in running for _, block in everything(heard)]
+    blocks = [block for _, heard in running for what, block in everything(heard) if what != "begins"]
     for process, _ in running:
         process.join()
         assert process.exitcode == 0

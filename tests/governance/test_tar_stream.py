@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from graphopt.bundle import FileRecord, read_manifest, write_manifest
 from graphopt.bundle.statement import new_manifest
-from graphopt.errors import GraphoptError
+from graphopt.errors import BundleError, GraphoptError
 from graphopt_governance.age import library
 from graphopt_governance.errors import SealingError
 from graphopt_governance.sealing import SealNote, open_sealed
 from graphopt_governance.sealing_key import SealingKey, load_sealing_key
-from graphopt_governance.tar_stream import NOTE_NAME, Unpacker, header, tar_of
+from graphopt_governance.tar_stream import MAX_NOTE, NOTE_NAME, Unpacker, header, tar_of
 
 from .conftest import make_bundle
 
@@ -166,6 +166,12 @@ def test_headers_are_what_the_field_s_tar_reads(size: int, name: str):
         member = tar.next()
     assert member is not None
     assert (member.name, member.size, member.isfile()) == (name, size, True)
+
+
+def test_a_note_beyond_its_limit_is_refused_before_it_is_read(tmp_path: Path):
+    unpacker = Unpacker(tmp_path, lambda note, manifest: None)
+    with pytest.raises(BundleError, match=r"does not have sealed\.json where it should be"):
+        unpacker.write(header(NOTE_NAME, MAX_NOTE + 1))
 
 
 def test_a_manifest_that_promises_more_than_comes_writes_no_more_than_came(target: Path, tmp_path: Path):
