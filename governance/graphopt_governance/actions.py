@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import rfc8785
 
@@ -130,7 +131,7 @@ def anchor(
     if chain is None:
         # for a bundle that cannot be anchored no federation is founded, and no key made
         _refuse_unfit(verify_bundle(bundle, None))
-        chain = _found(home, passphrase)
+        chain = _found(home, passphrase, ask)
     chain.settle()
     _refuse_unfit(verify_bundle(bundle, chain))
     state = chain.snapshot().state
@@ -312,13 +313,21 @@ def _refuse_unfit(verdict: Verdict) -> None:
             raise RefusedError(f"not anchored: {reason.sentence}")
 
 
-def _found(home: Home, passphrase: Passphrase) -> Chain:
+def _found(home: Home, passphrase: Passphrase, ask: Ask) -> Chain:
     from graphopt_governance.governing import member_card
     from graphopt_governance.ledger import Ledger
 
     founders = [member_card(home, passphrase=passphrase)]
     if not home.endpoints:
         return Ledger.create(home.ledger, founders)
+    # on the embedded chain this costs nothing and signs nothing
+    ask(
+        [
+            "found a federation whose only member you are, and deploy its contract",
+            f"  on the chain of: {', '.join(str(urlsplit(url).hostname) for url in home.endpoints)}",
+            f"  paid for by your member key's account: 0x{founders[0].account.hex()}",
+        ]
+    )
     return deploy(home, founders, 1, 0, passphrase)
 
 

@@ -174,8 +174,10 @@ def approve(
     # who may not sign need not wait for a compilation to hear it
     key = load_member_key(home.member_key, passphrase, make=False)
     proposal.ballot.check_signer(key.account, snapshot.state)
-    measured = _rebuilt(proposal, rebuild, source) if rebuild is not None else None
-    snapshot = review(proposal, chain)
+    measured: Measured | None = None
+    if rebuild is not None:
+        measured = _rebuilt(proposal, rebuild, source)
+        snapshot = review(proposal, chain)  # that took its time, in which much can have been decided
     told = lines(proposal, snapshot, Names.of(home), measured)
     signed, member = sign_decoded(proposal.ballot, chain, home, passphrase, ask, told)
     written = output or path / BALLOT

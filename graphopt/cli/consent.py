@@ -48,6 +48,7 @@ def signing(doing: str, *, yes: bool) -> Generator[Callable[[Sequence[str]], Non
     with ExitStack() as stack:
 
         def ask(lines: Sequence[str]) -> None:
+            stack.close()  # nothing may draw over a question
             consent(lines, yes=yes)
             stack.enter_context(step(doing))
 

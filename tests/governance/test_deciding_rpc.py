@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from web3 import Web3
 from web3.providers import BaseProvider
 
+from graphopt.errors import GraphoptError
 from graphopt_governance import actions, rpc_endpoint
 from graphopt_governance.acting import Member, anchor_batch, revoke
 from graphopt_governance.ballot import Ballot
@@ -49,6 +51,26 @@ def homes(node: BaseProvider, home: Home, tmp_path: Path) -> list[Home]:
     for home in homes[1:]:
         prepare_to_join(home, invitation_to(homes[0])).keep(home)
     return homes
+
+
+def test_who_does_not_agree_deploys_nothing(node: BaseProvider, home: Home, tmp_path: Path):
+    north = Home(tmp_path / "north", f"{URL}/a-secret-key")
+    fund(node, make_card(north).account)
+    bundle = make_bundle(tmp_path / "bundle")
+    actions.sign(bundle, north)
+    shown: list[str] = []
+
+    def refuse(lines: Sequence[str]) -> None:
+        shown.extend(lines)
+        raise GraphoptError("no")
+
+    account = Web3.to_checksum_address(make_card(north).account)
+    with pytest.raises(GraphoptError, match="no"):
+        actions.anchor(bundle, home=north, ask=refuse)
+    assert shown[0].startswith("found a federation whose only member you are")
+    assert "a-secret-key" not in "".join(shown)
+    assert Web3(node).eth.get_transaction_count(account) == 0
+    assert not north.federation.exists()
 
 
 def test_a_model_and_a_batch_go_through_three_hands(homes: list[Home], tmp_path: Path):
