@@ -108,4 +108,4 @@ def _require_unused(state: State, card: Card) -> None:
 def _require_voters(state: State, member: Member, *, stays: bool) -> None:
     left = state.number("voters") - (0 if stays or not member.rights & Right.APPROVE else 1)
     if left < (quorum := state.number("quorum")):
-        raise BallotError(f"{left} members would be left to approve, and {quorum} must: lower the quorum first")
+        raise BallotError(f"only {left} could still approve, and {quorum} must: lower the quorum first")

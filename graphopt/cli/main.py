@@ -85,7 +85,8 @@ def about(
     Exit codes:
       0    done
       2    it could not be done; one sentence says why
-      10   and above: `graphopt verify` refused the bundle (see there)
+      10   to 19: `graphopt verify` refused the bundle (see there)
+      20   `graphopt audit replay` found another history of a ledger
       70   graphopt itself is wrong; GRAPHOPT_TRACEBACK=1 shows where
       130  interrupted
     """

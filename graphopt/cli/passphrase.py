@@ -119,8 +119,11 @@ def _typed_twice(question: str) -> str:
 def _typed(question: str) -> str:
     import getpass
 
+    from graphopt.cli.progress import paused
+
     try:
-        return getpass.getpass(question)
+        with paused():
+            return getpass.getpass(question)
     except EOFError:
         raise PassphraseError("no passphrase was typed") from None
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from graphopt.report.wording import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_shown: list[Progress] = []
 
 
 @contextmanager
@@ -34,4 +40,20 @@ def phases() -> Generator[Callable[[str], None]]:
         def tell(doing: str) -> None:
             progress.update(task, description=Text(printable(doing)).plain)
 
-        yield tell
+        _shown.append(progress)
+        try:
+            yield tell
+        finally:
+            _shown.remove(progress)
+
+
+@contextmanager
+def paused() -> Generator[None]:
+    """Takes what is shown off the terminal until the block ends, so that a person can be asked something."""
+    for progress in _shown:
+        progress.stop()
+    try:
+        yield
+    finally:
+        for progress in _shown:
+            progress.start()

@@ -20,12 +20,13 @@ CANARY = "canary-passphrase-7d1f"
 SCRIPT = """
 from graphopt.cli.failure import sentences_for_errors
 from graphopt.cli.passphrase import prompted
+from graphopt.cli.progress import step
 from graphopt_governance.home import Home
 from graphopt_governance.signing_key import load_signing_key
 from graphopt_governance.sealing_key import load_sealing_key
 home, passphrase = Home.default(), prompted()
 try:
-    with sentences_for_errors():
+    with sentences_for_errors(), step("working"):
         print("made", load_signing_key(home.signing_key, passphrase).hint.hex()[:8])
         print("made", load_sealing_key(home.sealing_key, passphrase).recipient_text[:4])
 finally:
@@ -46,7 +47,9 @@ def typed(answers: list[str]) -> str:
             except OSError:
                 break
             shown += more
+            # a question is the last thing on the terminal: nothing that moves writes over it
             if waiting and shown.rstrip(b" ").endswith(b":") and more:
+                assert not select.select([terminal], [], [], 0.3)[0]
                 os.write(terminal, waiting.pop(0).encode() + b"\n")
     finally:
         os.close(terminal)

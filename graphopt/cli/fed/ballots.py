@@ -75,7 +75,8 @@ def write_ballot(ballot: Ballot, chain: Chain, output: Path, *, as_json: bool) -
         Entry("signatures", "signatures on it", len(ballot.signatures)),
         Entry("identity", "what is signed", ballot.action.identity(ballot.domain).hex()),
     )
-    says = Table("says", "What it says", (Column("line", ""),), tuple((line.strip(),) for line in ballot.describe()))
+    lines = tuple((line.strip(),) for line in ballot.describe())
+    says = Table("says", "What it says", (Column("line", "decoded"),), lines)
     show(Report((Facts("", "Ballot", facts), says)), as_json=as_json)
 
 
