@@ -12,6 +12,8 @@ from graphopt.errors import GraphoptError
 from graphopt_governance import actions
 from graphopt_governance.home import Home
 
+from .conftest import FILES
+
 FLIPS = int(os.environ.get("GRAPHOPT_FLIPS", "200"))
 
 
@@ -32,6 +34,27 @@ def test_no_flipped_bit_of_an_approved_bundle_passes(bundle: Path, home: Home, r
         data[position] ^= bit
     path.write_bytes(data)
     assert actions.verify(bundle).approved
+
+
+def test_no_flipped_bit_of_a_files_name_passes(bundle: Path, home: Home):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    chance = random.Random(5)
+    for _ in range(FLIPS // 10):
+        name = chance.choice(sorted(FILES))
+        position, bit = chance.randrange(len(name)), 1 << chance.randrange(8)
+        flipped = os.fsencode(name)[:position] + bytes([ord(name[position]) ^ bit]) + os.fsencode(name)[position + 1 :]
+        if b"\0" in flipped or flipped.count(b"/") != name.count("/") or flipped.startswith(b"/"):
+            continue
+        other = bundle / os.fsdecode(flipped)
+        other.parent.mkdir(parents=True, exist_ok=True)
+        (bundle / name).rename(other)
+        assert not actions.verify(bundle).approved, (name, flipped)
+        other.rename(bundle / name)
+        for folder in other.parents:
+            if folder != bundle and bundle in folder.parents and not any(folder.iterdir()):
+                folder.rmdir()
+        assert actions.verify(bundle).approved
 
 
 def test_garbage_in_the_place_of_a_manifest_is_refused(bundle: Path, home: Home):

@@ -40,7 +40,7 @@ from graphopt_governance.verify import verify_bundle
 from .conftest import FILES
 from .mutilated import mutilated, written
 
-FUZZ = int(os.environ.get("GRAPHOPT_FUZZ", "300"))
+FUZZ = int(os.environ.get("GRAPHOPT_FUZZ", "200"))
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
