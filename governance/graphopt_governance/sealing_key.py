@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphopt_governance import bech32
+from graphopt_governance import age_passphrase, bech32
 from graphopt_governance.age import library
 from graphopt_governance.errors import KeyFileError
 from graphopt_governance.home import Home
@@ -63,8 +63,8 @@ def load_sealing_key(
         if not secret:
             raise KeyFileError(f"the sealing key {path} needs a passphrase (GRAPHOPT_PASSPHRASE_FILE)")
         try:
-            content = bytes(age.passphrase.decrypt(content, secret))
-        except age.DecryptError as error:
+            content = age_passphrase.decrypt(content, secret)
+        except ValueError as error:
             raise KeyFileError(f"the sealing key {path} cannot be read: altered, or another passphrase") from error
     try:
         lines = [line.strip() for line in content.decode().splitlines()]
@@ -121,7 +121,7 @@ def is_usable(recipient: bytes) -> bool:
 def encode_sealing_key(key: SealingKey, passphrase: str | None) -> bytes:
     """The content of an age identity file with `key`, encrypted where there is a passphrase."""
     content = f"# public key: {key.recipient_text}\n{key.identity}\n".encode()
-    return bytes(library().passphrase.encrypt(content, passphrase)) if passphrase else content
+    return age_passphrase.encrypt(content, passphrase) if passphrase else content
 
 
 def _new_key(passphrase: str | None) -> bytes:

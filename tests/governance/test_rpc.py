@@ -146,7 +146,8 @@ def test_what_passed_when_simulated_and_failed_in_its_block_is_not_taken_for_don
     actions.revoke(bundle)
     tester.simulates = False
     with pytest.raises(ActionError, match="passed when simulated and failed in block"):
-        actions.revoke(bundle)
+        # for another reason: the same again would be taken for the same, which is done
+        actions.revoke(bundle, "again")
 
 
 def test_only_what_is_final_counts(bundle: Path, on_node: Home, tester: InProcessNode, monkeypatch: pytest.MonkeyPatch):

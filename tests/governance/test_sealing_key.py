@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphopt_governance import bech32
+from graphopt_governance import age_passphrase, bech32
 from graphopt_governance.age import library
 from graphopt_governance.errors import KeyFileError
 from graphopt_governance.home import Home
@@ -53,6 +53,28 @@ def test_with_a_passphrase_the_file_is_age_s_own_and_opens_with_it_alone(home: H
     with pytest.raises(KeyFileError, match="another passphrase") as caught:
         load_sealing_key(home.sealing_key, lambda: "wrong")
     assert "wrong" not in str(caught.value)
+
+
+def test_age_opens_what_we_put_under_a_passphrase_and_we_what_age_did():
+    ours = age_passphrase.encrypt(b"a key", SECRET)
+    assert library().passphrase.decrypt(ours, SECRET) == b"a key"
+    theirs = bytes(library().passphrase.encrypt(b"a key", SECRET))
+    assert age_passphrase.decrypt(theirs, SECRET) == b"a key"
+
+
+def test_a_file_under_a_passphrase_opens_whole_with_it_or_not_at_all(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(age_passphrase, "_COST", 1)
+    good = age_passphrase.encrypt(b"a key", SECRET)
+    assert age_passphrase.decrypt(good, SECRET) == b"a key"
+    assert age_passphrase.encrypt(b"a key", SECRET) != good
+    altered = [good[:at] + bytes([good[at] ^ 1 << at % 8]) + good[at + 1 :] for at in range(len(good))]
+    # a cost that was altered upwards takes as long as it says, and is refused beyond a gigabyte
+    costs = [good.replace(b" 1\n", b" %d\n" % cost) for cost in (2, 21, 99)]
+    for data in (*altered, *costs, *(good[:at] for at in range(len(good))), good + b"\0", good + good, b""):
+        with pytest.raises(ValueError, match=r"not a file of age|another passphrase|base64"):
+            age_passphrase.decrypt(data, SECRET)
+    with pytest.raises(ValueError, match="another passphrase"):
+        age_passphrase.decrypt(good, "wrong")
 
 
 @pytest.mark.parametrize(
