@@ -133,6 +133,13 @@ def _switch(value: object) -> bool:
     return value
 
 
+def _interval(value: object) -> float:
+    length = seconds(value)
+    if not length:
+        raise ValueError("0, and asking again takes some time: leave it out for never")
+    return length
+
+
 def _chain(value: object) -> int:
     text = str(value) if type(value) is int else value
     if not isinstance(text, str) or not re.fullmatch(r"[1-9]\d{0,77}", text, re.ASCII):
@@ -176,7 +183,7 @@ def _signers(value: object) -> tuple[int | str, ...]:
 
 KEYS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "federation": {"chain": _chain, "contract": _contract},
-    "basis": {"max_age": seconds, "max_block_age": seconds, "offline": _switch, "recheck": seconds},
+    "basis": {"max_age": seconds, "max_block_age": seconds, "offline": _switch, "recheck": _interval},
     "bundle": {
         "levels": lambda value: _texts(value, _LEVELS),
         "targets": _texts,

@@ -150,6 +150,7 @@ def test_a_file_that_is_named_stands_in_for_the_homes_policy(
         ('[bundle]\nsigners = ["AB"]', "not a list of members' numbers"),
         ('[basis]\nmax_age = "1 year"', "not a duration"),
         ("[basis]\nmax_age = -1", "not a duration"),
+        ("[basis]\nrecheck = 0", "leave it out for never"),
         ("[basis]\nmax_age = inf", "not a duration"),
         ('[federation]\nchain = "0x1"', "not a chain's id"),
         ('[federation]\ncontract = "0x11"', "not a contract's address"),
