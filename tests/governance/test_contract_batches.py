@@ -38,7 +38,7 @@ def in_batch(fed: Federation, leaf: bytes, root: bytes, index: int, size: int, p
     return fed.view("approved_in_batch(bytes32,bytes32,uint256,uint256,bytes32[])", data) != bytes(32)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 6, 9])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
 def test_each_leaf_of_an_approved_batch_is_approved_at_its_position_alone(found: Found, size: int):
     fed = found(size=1, quorum=1)
     leaves = [digest(f"leaf {i}") for i in range(size)]
