@@ -372,8 +372,11 @@ def _anchored(manifest: Manifest, chain: Chain, version: int, *, already: bool) 
 
 
 def reason_bytes(reason: str) -> bytes:
-    """A reason as it goes on the chain (32 bytes); RefusedError for one that is too long."""
-    evidence = reason.encode()
+    """A reason as it goes on the chain (32 bytes); RefusedError for one that is too long or no UTF-8."""
+    try:
+        evidence = reason.encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError("the reason goes on the chain as UTF-8, and this is none") from error
     if len(evidence) > _MAX_REASON:
         raise RefusedError(f"the reason has {len(evidence)} bytes; it goes on the chain and may have {_MAX_REASON}")
     return evidence.ljust(_MAX_REASON, b"\0")

@@ -37,6 +37,7 @@ class Audit:
     """What replaying a log showed.  It came to the head that it claims, else there would be no audit.
 
     `signers`: the members, as the log itself has them, who signed the head; `strangers`: how many others did.
+    `accounts`: those of its members, who alone sign it to any purpose.
     `first_difference`: the first block that differs from the ledger here, where one does.
     """
 
@@ -49,6 +50,7 @@ class Audit:
     strangers: int
     agreement: Agreement
     first_difference: int | None
+    accounts: frozenset[bytes]
 
     @property
     def contradicts(self) -> bool:
@@ -75,6 +77,11 @@ def export(home: Home) -> LedgerLog:
     return LedgerLog.of(_own_ledger(open_chain(home)))
 
 
+def members_of(home: Home) -> frozenset[bytes]:
+    """The accounts of the members, as the ledger of `home` has them; ChainError as for `export`."""
+    return frozenset(member.account for member in _own_ledger(open_chain(home)).snapshot().state.members())
+
+
 def replay(log: LedgerLog, home: Home) -> Audit:
     """Execute `log` again from nothing, in a private temporary place, and hold it against the ledger of `home`.
 
@@ -87,7 +94,7 @@ def replay(log: LedgerLog, home: Home) -> Audit:
         numbers = {account: state.standing(account) for account in signed}
         hashes = rebuilt.block_hashes()
         contract = rebuilt.domain.contract
-        members = len(state.members())
+        accounts = frozenset(member.account for member in state.members())
     signers = sorted(number for number, rights in numbers.values() if rights is not None)
     agreement, first = _compare(hashes, log.chain_id, open_chain(home))
     return Audit(
@@ -96,10 +103,11 @@ def replay(log: LedgerLog, home: Home) -> Audit:
         len(hashes) - 1,
         log.head,
         tuple(signers),
-        members,
+        len(accounts),
         len(signed) - len(signers),
         agreement,
         first,
+        accounts,
     )
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from graphopt import strict_json
-from graphopt_governance.action import Action, Domain, Kind, Right
+from graphopt_governance.action import ALL_RIGHTS, Action, Domain, Kind, Right
 from graphopt_governance.contract import Event, Member, State
-from graphopt_governance.documents import write_document
+from graphopt_governance.documents import read_document, write_document
 from graphopt_governance.errors import BallotError
 from graphopt_governance.member_key import MemberKey, in_order, recover
 from graphopt_governance.wording import printable, utc
@@ -28,7 +27,6 @@ SINGLE = frozenset({Kind.PROPOSE, Kind.SUSPEND, Kind.REPORT})
 """What one member does alone; all else needs a quorum."""
 
 MAX_SIGNATURES = 32
-_MAX_BYTES = 1 << 20
 _RIGHTS: Mapping[Kind, Right] = {
     Kind.PROPOSE: Right.PROPOSE,
     Kind.REVOKE: Right.REVOKE,
@@ -89,6 +87,18 @@ class Ballot:
         """
         return in_order(list(self.counting(state).items()))
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether `describe` shows all of the action: nothing is in a field that it leaves out.
+
+        The contract ignores such a field and the signature covers it: two ballots would look alike and not add up.
+        """
+        shown = {_HOLDERS.get(field, "amount") for field in _FIELDS[self.action.kind]}
+        left_out = Action(self.action.kind)
+        plain = all(getattr(self.action, name) == getattr(left_out, name) for name in _CONTENT - shown)
+        rights = "rights" not in _FIELDS[self.action.kind] or self.action.amount <= ALL_RIGHTS
+        return plain and rights and (self.action.kind <= Kind.RESTORE or self.action.nonce == 0)
+
     def describe(self) -> list[str]:
         """What is about to be signed, decoded: one line for each thing that it says."""
         action = self.action
@@ -124,15 +134,8 @@ class Ballot:
 
     @classmethod
     def load(cls, path: Path) -> Ballot:
-        """Read a ballot's file; BallotError for anything but the form that `save` writes."""
-        try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            raise BallotError(f"the ballot {path} cannot be read: {error.strerror}") from error
-        if len(data) > _MAX_BYTES:
-            raise BallotError(f"the ballot {path} has more than {_MAX_BYTES} bytes")
-        return cls.from_json(strict_json.decode(data, f"the ballot {path}"))
+        """Read a ballot's file; GraphoptError for anything but the form that `save` writes."""
+        return cls.from_json(read_document(path, "the ballot"))
 
     @classmethod
     def from_json(cls, document: object) -> Ballot:
@@ -225,6 +228,21 @@ _FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.QUORUM: ("approvals needed",),
     Kind.DELAY: ("seconds to wait",),
     Kind.CANCEL: (),
+}
+_CONTENT = frozenset({"subject", "name", "amount", "expires", "evidence", "sealing"})
+# where in the action each of those is; all others are its amount
+_HOLDERS: Mapping[str, str] = {
+    "manifest": "subject",
+    "batch": "subject",
+    "member": "subject",
+    "model": "name",
+    "account": "name",
+    "expires": "expires",
+    "build": "evidence",
+    "report": "evidence",
+    "reason": "evidence",
+    "signing key": "evidence",
+    "sealing key": "sealing",
 }
 
 

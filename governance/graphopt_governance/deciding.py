@@ -31,6 +31,7 @@ from graphopt_governance.policy import Policy
 from graphopt_governance.proposal import (
     BALLOT,
     Proposal,
+    check_model_name,
     is_proposal,
     new_proposal,
     private_source,
@@ -118,6 +119,9 @@ def propose(
     written, when the bundle, its signature or its source is not in order.
     """
     home = home or Home.default()
+    check_model_name(model)
+    if lasts <= 0:
+        raise ProposalError("signatures could be gathered for no time at all: give --lasts more")
     chain = own_federation(home, passphrase)
     chain.settle()
     manifest = read_manifest(bundle)

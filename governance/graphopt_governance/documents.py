@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -25,14 +26,25 @@ MAX_TEXT = 64
 
 def read_document(path: Path, what: str) -> object:
     """The canonical JSON in the file at `path`; DocumentError or BundleError, about `what`, for anything else."""
+    return strict_json.decode(read_file(path, what), f"{what} {path}")
+
+
+def read_file(path: Path, what: str, most: int = MAX_BYTES) -> bytes:
+    """The content of a plain file of at most `most` bytes; DocumentError, about `what`, for anything else.
+
+    What a stranger handed over may be a FIFO, which would hang the reader, or a device, which never ends.
+    """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise DocumentError(f"{what} {path} cannot be read: it is not a plain file")
+            data = file.read(most + 1)
     except OSError as error:
         raise DocumentError(f"{what} {path} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_BYTES:
-        raise DocumentError(f"{what} {path} has more than {MAX_BYTES} bytes")
-    return strict_json.decode(data, f"{what} {path}")
+    if len(data) > most:
+        raise DocumentError(f"{what} {path} has more than {most} bytes")
+    return data
 
 
 def write_document(path: Path, document: object, what: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from graphopt_governance.action import Right
+from graphopt_governance.action import Domain, Right
 from graphopt_governance.actions import deploy, open_chain, reach
 from graphopt_governance.cards import Card
 from graphopt_governance.chain import Chain, Checkpoint
@@ -75,9 +75,11 @@ def found_federation(
     if home.endpoints:
         chain = deploy(home, founders, charter.quorum, charter.delay, passphrase)
     else:
-        chain = found(home, founders, charter.quorum, charter.delay, ledger)
         # relative: a ledger in the home moves with it
         place = Path(home.ledger.name) if ledger is None else ledger.absolute()
+        # before it is made: a federation whose place cannot be written down could be joined by nobody
+        Where(Domain(0, bytes(20)), 0, place).check(home)
+        chain = found(home, founders, charter.quorum, charter.delay, ledger)
         Where(chain.domain, _first_block(chain), place).write(home)
     names = {number: card.name for number, card in enumerate(charter.cards, 1)}
     Names(names).keep(home)

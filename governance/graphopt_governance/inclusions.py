@@ -16,8 +16,8 @@ from typing import Any, NoReturn, cast
 from graphopt import strict_json
 from graphopt.errors import BundleError
 from graphopt_governance.batch import MAX_PROOF, Batch, Inclusion
-from graphopt_governance.documents import write_document
-from graphopt_governance.errors import InclusionError
+from graphopt_governance.documents import read_file, write_document
+from graphopt_governance.errors import DocumentError, InclusionError
 
 FORMAT = "graphopt/inclusion/v1"
 _MAX_BYTES = 1 << 14
@@ -59,15 +59,9 @@ class BatchInclusion:
     def load(cls, path: Path) -> BatchInclusion:
         """Read what `save` wrote; InclusionError for anything else."""
         try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            raise InclusionError(f"the inclusion {path} cannot be read: {error.strerror}") from error
-        if len(data) > _MAX_BYTES:
-            raise InclusionError(f"the inclusion {path} has more than {_MAX_BYTES} bytes")
-        try:
+            data = read_file(path, "the inclusion", _MAX_BYTES)
             return cls.from_json(strict_json.decode(data, f"the inclusion {path}"))
-        except BundleError as error:
+        except (BundleError, DocumentError) as error:
             raise InclusionError(str(error)) from error
 
     @classmethod

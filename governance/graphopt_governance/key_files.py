@@ -34,17 +34,36 @@ def passphrase_for_new_key(passphrase: Passphrase) -> str | None:
 
 
 _MAX_KEY_FILE = 65536
+_MAX_PASSPHRASE = 4096
 
 
 def passphrase_from_environment(variable: str = "GRAPHOPT_PASSPHRASE") -> str | None:
-    """The first line of the file $GRAPHOPT_PASSPHRASE_FILE names, or $GRAPHOPT_PASSPHRASE; None when neither is set."""
+    """The first line of the file $GRAPHOPT_PASSPHRASE_FILE names, or $GRAPHOPT_PASSPHRASE; None when neither is set.
+
+    KeyFileError for a file that cannot be read, is no UTF-8, or whose first line is empty: whoever names one means to
+    be protected.
+    """
     if named := os.environ.get(f"{variable}_FILE"):
         try:
-            lines = Path(named).read_text(encoding="utf-8").splitlines()
+            # a FIFO is as good as a file here: `<(pass show graphopt)`
+            with Path(named).open("rb") as file:
+                line = file.readline(_MAX_PASSPHRASE + 1)
+            secret = line.decode().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise KeyFileError(f"the passphrase file {named} cannot be read") from error
-        return lines[0] if lines else ""
-    return os.environ.get(variable)
+        if not 0 < len(line) <= _MAX_PASSPHRASE or not secret:
+            raise KeyFileError(f"the first line of the passphrase file {named} is empty, or no line of a passphrase")
+        return secret
+    return checked_passphrase(os.environ.get(variable))
+
+
+def checked_passphrase(given: str | None) -> str | None:
+    """What is given as a passphrase; KeyFileError for what is no UTF-8, which no key file could be encrypted under."""
+    try:
+        (given or "").encode()
+    except UnicodeEncodeError as error:
+        raise KeyFileError("the passphrase is no UTF-8, so no key file can be under it") from error
+    return given
 
 
 def read_key_file(path: Path) -> bytes | None:

@@ -6,6 +6,7 @@ without contradicting a signature.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,7 @@ from eth_hash.auto import keccak
 from graphopt import strict_json
 from graphopt_governance.action import word
 from graphopt_governance.contract import artifact
-from graphopt_governance.documents import Fields
+from graphopt_governance.documents import Fields, read_file, write_document
 from graphopt_governance.errors import ChainError
 from graphopt_governance.ledger import Call, Ledger
 from graphopt_governance.member_key import MemberKey, recover
@@ -50,6 +51,11 @@ class LedgerLog:
         """The log with one signature more."""
         return replace(self, signatures=(*self.signatures, key.sign(self.identity())))
 
+    def signed_only_by(self, accounts: Container[bytes]) -> LedgerLog:
+        """The log without the signatures of anybody else: strangers' must not fill it."""
+        kept = [signature for signature in self.signatures if recover(self.identity(), signature) in accounts]
+        return replace(self, signatures=tuple(kept))
+
     def signers(self) -> set[bytes]:
         """The accounts that signed this head; whether they are members, the rebuilt ledger tells."""
         return {recover(self.identity(), signature) for signature in self.signatures}
@@ -62,7 +68,7 @@ class LedgerLog:
         return Ledger.rebuild(path, self.chain_id, self.genesis_time, self.calls, self.head)
 
     def save(self, path: Path) -> None:
-        """Write the log as canonical JSON."""
+        """Write the log as canonical JSON, beside and renamed: what others signed so far is never lost."""
         document = {
             "format": FORMAT,
             "chain": str(self.chain_id),
@@ -71,18 +77,13 @@ class LedgerLog:
             "head": self.head.hex(),
             "signatures": [signature.hex() for signature in self.signatures],
         }
-        path.write_bytes(strict_json.encode(document, "the ledger's log"))
+        write_document(path, document, "the ledger's log")
 
     @classmethod
     def load(cls, path: Path) -> LedgerLog:
         """Read what `save` wrote; GraphoptError for anything else."""
-        try:
-            if path.stat().st_size > _MAX_BYTES:
-                raise ChainError(f"the log {path} is too large")
-            data = path.read_bytes()
-        except OSError as error:
-            raise ChainError(f"the log {path} cannot be read: {error.strerror}") from error
-        return cls._parse(strict_json.decode(data, f"the log {path}"), f"the log {path}")
+        what = f"the log {path}"
+        return cls._parse(strict_json.decode(read_file(path, "the log", _MAX_BYTES), what), what)
 
     @classmethod
     def _parse(cls, document: object, what: str) -> LedgerLog:

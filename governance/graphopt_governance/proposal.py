@@ -69,6 +69,7 @@ def read_proposal(folder: Path) -> Proposal:
         return _read_batch(folder, note, ballot)
     fields = Fields(note, FORMAT, {"model"}, f"the proposal {folder}")
     model = fields.text("model", MAX_NAME)
+    check_model_name(model)
     manifest = parse_manifest(_content(folder, MANIFEST_NAME, MAX_ENVELOPE))
     has_source = (folder / SOURCE).exists()
     expected = {NOTE, MANIFEST_NAME, BALLOT}
@@ -105,8 +106,7 @@ def new_proposal(path: Path) -> Generator[Path]:
 
 def write_proposal(folder: Path, model: str, manifest: Manifest, ballot: Ballot, source: Path | None) -> Proposal:
     """Fill `folder` with a proposal; `source` is the model that the manifest was made from, None to leave it out."""
-    if not 0 < len(model) <= MAX_NAME or not model.isprintable():
-        raise ProposalError(f"a model's name is a line of 1 to {MAX_NAME} printable characters, not {model[:300]!a}")
+    check_model_name(model)
     if source is not None:
         for name, sha256 in source_files(manifest).items():
             here = source if name == MODEL else source.parent / name
@@ -132,6 +132,15 @@ def write_batch(folder: Path, manifests: Sequence[Manifest], ballot: Ballot) -> 
         inclusion.save(folder / INCLUSIONS)
     ballot.save(folder / BALLOT)
     return proposal
+
+
+def check_model_name(model: str) -> None:
+    """ProposalError unless `model` is a name that reads as what it is: printable, and blanks only between words."""
+    if not 0 < len(model) <= MAX_NAME or not model.isprintable() or " ".join(model.split()) != model:
+        raise ProposalError(
+            f"a model's name is a line of 1 to {MAX_NAME} printable characters with single blanks only between them,"
+            f" not {model[:300]!a}"
+        )
 
 
 def source_files(manifest: Manifest) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from graphopt.bundle import Manifest
 from graphopt.errors import RefusedError
-from graphopt_governance.action import ZERO, Action, Kind, model_id
+from graphopt_governance.action import Action, Kind, model_id
 from graphopt_governance.actions import build_key
 from graphopt_governance.ballot import Ballot, needed
 from graphopt_governance.batch import Batch
@@ -28,6 +28,10 @@ from graphopt_governance.wording import utc
 
 NOT_REBUILT = "NOTHING WAS REBUILT: this rests on the word of whoever made the bundle (--rebuild compiles it again)"
 
+
+EVIDENCE_DIFFERS = "THE EVIDENCE ON RECORD IS FAR FROM WHAT WAS FOUND HERE: ask whoever made the bundle before you sign"
+_FACTOR, _ROUNDING = 10.0, 1e-6
+"""How far two measurements of a difference may be apart; what float32 comes to by rounding alone."""
 
 MAX_LINE, MAX_LINES, MAX_TARGETS = 2000, 24, 12
 MAX_EXPIRY = 2**40
@@ -75,6 +79,8 @@ def check_ballot(ballot: Ballot, chain: Chain) -> Snapshot:
             f"this ballot is for another federation: chain {ballot.domain.chain_id}, contract"
             f" 0x{ballot.domain.contract.hex()}"
         )
+    if not ballot.is_shown:
+        raise BallotError("this ballot carries more than what is shown of it, so nobody should sign it")
     snapshot = chain.snapshot()
     now = max(int(time.time()), snapshot.time)
     if now > action.deadline:
@@ -100,8 +106,6 @@ def review(proposal: Proposal, chain: Chain) -> Snapshot:
         _check_batch(proposal)
     else:
         _check_model(proposal, action)
-    if action.sealing != ZERO or (action.kind is Kind.BATCH and (action.name, action.evidence) != (bytes(20), ZERO)):
-        raise ProposalError("the ballot carries more than what is shown of it")
     snapshot = check_ballot(proposal.ballot, chain)
     if proposal.model is not None:
         next_version = snapshot.state.versions(action.name)[1] + 1
@@ -171,6 +175,8 @@ def _record_lines(manifest: Manifest, snapshot: Snapshot, names: Names, rebuilt:
     yield f"  evidence on record: {_evidence(_object(build.get('evidence')))}"
     if rebuilt is not None:
         yield f"  rebuilt here, the same in every file; own evidence: {_evidence(rebuilt.own)}"
+        if not _agree(_object(build.get("evidence")), rebuilt.own):
+            yield f"  {EVIDENCE_DIFFERS}"
 
 
 def _check_model(proposal: Proposal, action: Action) -> None:
@@ -261,6 +267,20 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
     seeds = ", ".join(map(str, _list(evidence.get("seeds"))))
     sizes = "".join(f", {name}={size}" for name, size in _object(evidence.get("sizes")).items())
     return f"worst difference {evidence.get('worst_difference')} (seeds {seeds}{sizes})"
+
+
+def _agree(recorded: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    """Whether two measurements of one thing could be just that; where nothing was measured, there is nothing to hold.
+
+    Another processor rounds otherwise, so each is taken within a factor of ten, and anything below `_ROUNDING` as that.
+    """
+    if not recorded.get("checked") or not own.get("checked"):
+        return True
+    try:
+        there, here = (max(float(one["worst_difference"]), _ROUNDING) for one in (recorded, own))
+    except (KeyError, TypeError, ValueError):
+        return False
+    return here / _FACTOR <= there <= here * _FACTOR
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -67,11 +67,14 @@ class Where:
             }
         return document
 
+    def check(self, home: Home) -> None:
+        """DocumentError when this, once written, could not be read again: a path with a line break, say."""
+        _parse(self.to_json(), home, f"the place {self.ledger or self.endpoints}")
+
     def write(self, home: Home, *, instead: bool = False) -> None:
         """Keep it in `home`; ChainError when the home names another federation already, unless this comes `instead`."""
+        self.check(home)
         document = self.to_json()
-        # what could not be read again (a path with a line break, say) is not written
-        _parse(document, home, f"the place {self.ledger or self.endpoints}")
         content = strict_json.encode(document, "the federation's place")
         if instead:
             replace_key_file(home.federation, content)

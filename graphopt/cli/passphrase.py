@@ -29,10 +29,10 @@ def keep_from_children() -> None:
 
 
 def _given(variable: str) -> str | None:
-    from graphopt_governance.key_files import passphrase_from_environment
+    from graphopt_governance.key_files import checked_passphrase, passphrase_from_environment
 
     given = passphrase_from_environment(variable)
-    return _taken.get(variable) if given is None else given
+    return checked_passphrase(_taken.get(variable)) if given is None else given
 
 
 class PassphraseError(GraphoptError):

@@ -87,11 +87,42 @@ def rebuild(manifest: Manifest, source: str | Path, *, progress: Callable[[str],
     recorded = cast("dict[str, Any]", evidence) if isinstance(evidence, dict) else {}
     if recorded.keys() != own.keys():
         raise RebuildError("the evidence on record is not of the form that this version writes")
+    _compare_evidence(recorded, own if options["check"] else _NOT_CHECKED)
     mine[EVIDENCE] = recorded
     _compare("", dict(build), mine, "")
     if new_manifest(again.files, mine).digest != manifest.digest:
         raise RebuildDiffersError("statement", "every file is the same, yet the statement is not")
     return Rebuilt(manifest.digest.hex(), recorded, own, sum(compiled.report.seconds.values()))
+
+
+_NOT_CHECKED: Mapping[str, Any] = {
+    "checked": False,
+    "worst_difference": None,
+    "seeds": [],
+    "sizes": {},
+    "reason": "switched off",
+}
+
+
+def _compare_evidence(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """RebuildDiffersError for evidence that the check did not write; only the worst difference may be another one."""
+    measured = "worst_difference"
+    settled = {name: recorded[name] for name in recorded if name != measured}
+    _compare(EVIDENCE, settled, {name: here[name] for name in here if name != measured}, "")
+    there = recorded[measured]
+    if (there is None) != (here[measured] is None) or (there is not None and not _is_difference(there)):
+        raise RebuildDiffersError(
+            f"{EVIDENCE}.{measured}", f"{EVIDENCE}.{measured}: {_shown(there)} recorded, which no check comes to"
+        )
+
+
+def _is_difference(value: object) -> bool:
+    """Whether a manifest's text is a finite difference, in the one way in which the compiler writes it."""
+    try:
+        number = float(cast(str, value))
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str) and repr(number) == value and 0 <= number < float("inf")
 
 
 def _recipe(build: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -27,7 +27,7 @@ def worded(value: Cell, form: Format) -> str:
         case Format.ERROR:
             return "0" if value == 0 else f"{value:.1e}"
         case Format.TIME:
-            return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            return _time(value)
         case Format.COUNT | Format.NUMBER | Format.TEXT:
             return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
@@ -43,6 +43,14 @@ def printable(text: str) -> str:
 def one_sentence(error: BaseException) -> str:
     """An error's message on one line, safe for a terminal; its class where it has no message."""
     return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def _time(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        # a deadline or a block's time is anybody's number, and a calendar ends
+        return f"second {seconds:.0f}"
 
 
 def _bytes(count: float) -> str:

@@ -35,6 +35,7 @@ def export(
     from graphopt.cli.output import check_writable
     from graphopt.report import Entry, Facts, Format, Report, show
     from graphopt_governance.auditing import export as export_log
+    from graphopt_governance.auditing import members_of
     from graphopt_governance.home import Home
 
     check_writable(output)
@@ -42,7 +43,7 @@ def export(
     with step("reading the ledger"):
         log = export_log(home)
     if sign:
-        log = sign_head(log, home, yes=yes)
+        log = sign_head(log, home, members_of(home), "it is yours", yes=yes)
     log.save(output)
     facts = (
         Entry("chain", "chain", str(log.chain_id)),

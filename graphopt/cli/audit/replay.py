@@ -65,7 +65,7 @@ def replay(
         audit = replay_log(shown, home)
     names = Names.of(home)
     if sign and not audit.contradicts:
-        sign_head(shown, home, yes=yes).save(output or log)
+        sign_head(shown, home, audit.accounts, str(audit.agreement), yes=yes).save(output or log)
     facts = (
         Entry("agreement", "compared with yours", str(audit.agreement)),
         Entry("contradicts", "contradicts it", audit.contradicts),

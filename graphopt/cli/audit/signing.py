@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,9 +10,13 @@ if TYPE_CHECKING:
     from graphopt_governance.ledger_log import LedgerLog
 
 
-def sign_head(log: LedgerLog, home: Home, *, yes: bool) -> LedgerLog:
-    """The log with the signature of the member of `home`; NotSignedError when he does not agree."""
-    from graphopt.cli.consent import consent
+def sign_head(log: LedgerLog, home: Home, accounts: AbstractSet[bytes], compared: str, *, yes: bool) -> LedgerLog:
+    """The log with the signature of the member of `home`; NotSignedError when he does not agree, or is no member.
+
+    `accounts`: those of the members, as the log has them, whose signatures alone are kept; `compared`: how it stands to
+    the ledger here, in words.
+    """
+    from graphopt.cli.consent import NotSignedError, consent
     from graphopt.cli.passphrase import prompted
     from graphopt_governance.member_key import load_member_key
 
@@ -21,8 +26,12 @@ def sign_head(log: LedgerLog, home: Home, *, yes: bool) -> LedgerLog:
             f"  chain: {log.chain_id}",
             f"  blocks: {len(log.calls)}",
             f"  head: {log.head.hex()}",
+            f"  compared with yours: {compared}",
         ],
         yes=yes,
     )
     key = load_member_key(home.member_key, prompted(), make=False)
-    return log if key.account in log.signers() else log.signed(key)
+    if key.account not in accounts:
+        raise NotSignedError(f"nothing was signed: 0x{key.account.hex()} is no member's account in this log")
+    kept = log.signed_only_by(accounts)
+    return kept if key.account in kept.signers() else kept.signed(key)
