@@ -15,7 +15,6 @@ from typing import Any
 from graphopt.bundle import Manifest, check_files, read_manifest
 from graphopt.errors import RefusedError
 from graphopt_governance.action import Kind
-from graphopt_governance.actions import digest_of, reason_bytes
 from graphopt_governance.ballot import Ask, Ballot, needed, unasked
 from graphopt_governance.batch import Batch
 from graphopt_governance.chain import Chain
@@ -30,6 +29,7 @@ from graphopt_governance.key_files import Passphrase, passphrase_from_environmen
 from graphopt_governance.names import Names
 from graphopt_governance.proposal import Proposal, new_proposal, write_batch
 from graphopt_governance.review import NOT_REBUILT, check_ballot, lines, review
+from graphopt_governance.subject import digest_of, reason_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from graphopt_governance.actions import open_chain
 from graphopt_governance.chain import Chain
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
 from graphopt_governance.ledger import Ledger
 from graphopt_governance.ledger_log import LedgerLog
+from graphopt_governance.opening import open_chain
 
 
 class Agreement(StrEnum):

@@ -17,7 +17,6 @@ from typing import Any
 from graphopt.bundle import Manifest, check_files, read_manifest
 from graphopt.errors import RefusedError
 from graphopt_governance.action import Kind, model_id
-from graphopt_governance.actions import build_key
 from graphopt_governance.ballot import Ask, Ballot, unasked
 from graphopt_governance.chain import Chain
 from graphopt_governance.errors import BallotError, ProposalError
@@ -39,6 +38,7 @@ from graphopt_governance.proposal import (
 )
 from graphopt_governance.relaying import merged
 from graphopt_governance.review import NOT_REBUILT, Measured, check_ballot, count, lines, review
+from graphopt_governance.subject import build_key
 
 Rebuild = Callable[[Manifest, Path], Measured]
 """Compiles the model at a path as a manifest records, and raises unless the same bundle comes out."""

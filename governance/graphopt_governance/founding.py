@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from graphopt_governance.action import Right
-from graphopt_governance.actions import deploy, open_chain, reach
 from graphopt_governance.cards import Card
 from graphopt_governance.chain import Chain, Checkpoint
 from graphopt_governance.contract import Member
@@ -19,6 +18,7 @@ from graphopt_governance.key_files import Passphrase, passphrase_from_environmen
 from graphopt_governance.ledger import Ledger
 from graphopt_governance.member_key import account_at
 from graphopt_governance.names import Names
+from graphopt_governance.opening import deploy, open_chain, reach
 from graphopt_governance.where import Where, read_where
 
 

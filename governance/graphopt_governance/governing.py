@@ -14,7 +14,6 @@ from typing import Any
 
 from graphopt.bundle import Manifest
 from graphopt_governance.action import ALL_RIGHTS, Action, Kind, Right, model_id
-from graphopt_governance.actions import build_key
 from graphopt_governance.ballot import Ballot, event_json, member_json, needed
 from graphopt_governance.chain import Chain, Receipt
 from graphopt_governance.contract import Founder, Member, execution
@@ -25,6 +24,7 @@ from graphopt_governance.ledger import Ledger
 from graphopt_governance.member_key import load_member_key
 from graphopt_governance.sealing_key import load_sealing_key
 from graphopt_governance.signing_key import load_signing_key
+from graphopt_governance.subject import build_key
 
 WEEK = 7 * 86400
 MAX_MEMBERS = 32

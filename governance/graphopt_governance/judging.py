@@ -183,6 +183,6 @@ def _with(verdict: Verdict, against: list[Reason], facts: dict[str, Any] | None 
 
 
 def _open_chain(home: Home) -> Chain | None:
-    from graphopt_governance.actions import open_chain
+    from graphopt_governance.opening import open_chain
 
     return open_chain(home)

@@ -9,11 +9,11 @@ from typing import Any
 
 from graphopt import strict_json
 from graphopt.bundle import Gate, check_files, read_manifest
-from graphopt_governance.actions import open_chain
 from graphopt_governance.build_time import kept_build_time
 from graphopt_governance.errors import SealingError
 from graphopt_governance.home import Home
 from graphopt_governance.inclusions import find_inclusion
+from graphopt_governance.opening import open_chain
 from graphopt_governance.sealing import seal
 from graphopt_governance.store import Store
 

@@ -17,7 +17,6 @@ from graphopt import strict_json
 from graphopt.bundle import Gate, Manifest
 from graphopt.bundle.place import check_place, taking_place
 from graphopt.errors import GraphoptError
-from graphopt_governance.actions import build_key, open_chain
 from graphopt_governance.build_time import MAX_BYTES, BuildTime
 from graphopt_governance.chain import Chain
 from graphopt_governance.contract import RecordKind, State, Status
@@ -25,9 +24,11 @@ from graphopt_governance.errors import StoreError, StoreTimeoutError
 from graphopt_governance.home import Home
 from graphopt_governance.inclusions import BatchInclusion, inclusion_file
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
+from graphopt_governance.opening import open_chain
 from graphopt_governance.sealing import unseal
 from graphopt_governance.sealing_key import opening_keys
 from graphopt_governance.store import Store
+from graphopt_governance.subject import build_key
 
 _MOST_CANDIDATES = 64
 _MAX_INCLUSION = 1 << 14

@@ -15,7 +15,6 @@ from typing import Any, Protocol, cast
 from graphopt.bundle import Manifest
 from graphopt.errors import RefusedError
 from graphopt_governance.action import ZERO, Action, Kind, model_id
-from graphopt_governance.actions import build_key
 from graphopt_governance.ballot import Ballot, needed
 from graphopt_governance.batch import Batch
 from graphopt_governance.chain import Chain, Snapshot
@@ -23,6 +22,7 @@ from graphopt_governance.contract import Status
 from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.names import Names
 from graphopt_governance.proposal import Proposal
+from graphopt_governance.subject import build_key
 from graphopt_governance.verify import Code, judge_at
 from graphopt_governance.wording import utc
 

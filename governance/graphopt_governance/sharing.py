@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphopt.bundle import Gate
-from graphopt_governance.actions import open_chain
 from graphopt_governance.chain import Chain
 from graphopt_governance.errors import SealingError
 from graphopt_governance.home import Home
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
+from graphopt_governance.opening import open_chain
 from graphopt_governance.sealing import Opened, Sealed, open_sealed, seal, seal_again
 from graphopt_governance.sealing_key import opening_keys
 

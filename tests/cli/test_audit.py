@@ -109,7 +109,7 @@ def test_a_real_chain_is_its_own_log(three: list[Organisation], monkeypatch: pyt
     from dataclasses import replace
 
     from graphopt_governance import auditing
-    from graphopt_governance.actions import open_chain
+    from graphopt_governance.opening import open_chain
 
     chain = open_chain(three[0].home)
     assert chain is not None

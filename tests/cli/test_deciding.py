@@ -17,13 +17,13 @@ from graphopt.bundle import FileRecord, Manifest, save_manifest
 from graphopt.bundle.statement import new_manifest
 from graphopt_governance import actions
 from graphopt_governance.action import Kind
-from graphopt_governance.actions import build_key
 from graphopt_governance.deciding import approve
 from graphopt_governance.governing import found, member_card
 from graphopt_governance.home import Home
 from graphopt_governance.ledger import Ledger
 from graphopt_governance.proposal import read_proposal
 from graphopt_governance.signing_key import load_signing_key
+from graphopt_governance.subject import build_key
 from graphopt_governance.where import Where
 from tests.cli.command import Done, graphopt
 from tests.compiler.test_rebuild import write_model

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from graphopt_governance.actions import open_chain
 from graphopt_governance.ballot import Ballot
 from graphopt_governance.governing import sign_ballot
+from graphopt_governance.opening import open_chain
 from tests.cli.organisations import Organisation, federation, organisations
 
 

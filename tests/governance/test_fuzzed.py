@@ -33,6 +33,7 @@ from graphopt_governance.invitation import Invitation
 from graphopt_governance.ledger import Ledger
 from graphopt_governance.ledger_log import LedgerLog
 from graphopt_governance.member_key import load_member_key
+from graphopt_governance.opening import open_chain
 from graphopt_governance.proof import Proof
 from graphopt_governance.signing_key import SigningKey, load_signing_key
 from graphopt_governance.verify import verify_bundle
@@ -64,7 +65,7 @@ class Place:
         self.stranger = load_signing_key(folder / "stranger.pem")
         actions.sign(self.bundle, self.home)
         actions.anchor(self.bundle, home=self.home)
-        chain = actions.open_chain(self.home)
+        chain = open_chain(self.home)
         assert chain is not None
         self.chain: Chain = chain
         self.manifest = read_manifest(self.bundle)

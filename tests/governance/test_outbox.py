@@ -27,6 +27,7 @@ from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.fees import Fees
 from graphopt_governance.home import Home
 from graphopt_governance.member_key import load_member_key
+from graphopt_governance.opening import open_chain
 from graphopt_governance.outbox import Attempt, Outbox, Outgoing
 from graphopt_governance.rpc_node import Node
 from graphopt_governance.rpc_sending import Payer, Sender
@@ -95,7 +96,7 @@ def newest(node: InProcessNode) -> Any:
 
 
 def withdrawals(bundle: Path) -> int:
-    chain = actions.open_chain(Home.default())
+    chain = open_chain(Home.default())
     assert chain is not None
     return len(chain.events("Revoked", read_manifest(bundle).digest))
 

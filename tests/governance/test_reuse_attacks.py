@@ -22,6 +22,7 @@ from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
 from graphopt_governance.publishing import publish
 from graphopt_governance.store import Store
+from graphopt_governance.subject import build_key
 
 from .conftest import make_bundle
 from .members import approve, found, homes
@@ -175,7 +176,7 @@ def test_an_index_that_lies_gets_nothing_in(
     actions.sign(evil, owners[0])
     for each in (other, evil):
         publish(each, store, None, home=owners[0])
-    key = actions.build_key(WANTED)
+    key = build_key(WANTED)
     lying = LyingIndex(chain, (read_manifest(evil).digest, key), (approved, key), (bytes(32), key))
     monkeypatch.setattr(reuse, "open_chain", lambda home: lying)
     search = fetch(owners[0], store, place)

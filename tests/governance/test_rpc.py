@@ -20,7 +20,9 @@ from graphopt_governance.errors import ActionError, ChainError, DocumentError
 from graphopt_governance.gate import ChainGate, FederationRefusedError
 from graphopt_governance.home import Home
 from graphopt_governance.member_key import MemberKey, load_member_key
+from graphopt_governance.opening import open_chain
 from graphopt_governance.rpc import RpcChain
+from graphopt_governance.subject import build_key
 from graphopt_governance.where import Where, read_where
 
 from .conftest import make_bundle
@@ -93,7 +95,7 @@ def live_through(bundle: Path, home: Home) -> None:
     assert verdict.facts["anchored_block"] == anchored.block
     assert verdict.facts["anchored_time"] == anchored.block_time
     ChainGate.default().admit(read_manifest(bundle))
-    chain, build = actions.open_chain(home), actions.build_key(read_manifest(bundle).predicate)
+    chain, build = open_chain(home), build_key(read_manifest(bundle).predicate)
     assert chain is not None
     assert [event.fields["digest"].hex() for event in chain.events("Anchored", build=build)] == [anchored.digest]
     assert not chain.events("Anchored", build=bytes(32))

@@ -19,7 +19,8 @@ from graphopt_governance.chain import Chain
 from graphopt_governance.errors import DocumentError, SealingError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.rotation import prepare_rotation, settle_rotation
+from graphopt_governance.opening import settle_rotation
+from graphopt_governance.rotation import prepare_rotation
 from graphopt_governance.sealing import SealNote, open_sealed, seal, seal_again
 from graphopt_governance.sealing_key import SealingKey, load_sealing_key, opening_keys
 

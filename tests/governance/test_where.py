@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from graphopt.errors import GraphoptError
 from graphopt_governance.action import Domain
-from graphopt_governance.actions import open_chain
 from graphopt_governance.chain import Checkpoint
 from graphopt_governance.errors import ChainError, DocumentError
 from graphopt_governance.governing import found, member_card
 from graphopt_governance.home import Home
+from graphopt_governance.opening import open_chain
 from graphopt_governance.where import Where, read_where
 
 HERE = Where(Domain(2**60, b"\x11" * 20), 7)

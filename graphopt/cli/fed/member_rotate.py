@@ -35,7 +35,8 @@ def member_rotate(
     from graphopt.cli.passphrase import prompted
     from graphopt_governance.founding import own_federation
     from graphopt_governance.home import Home
-    from graphopt_governance.rotation import prepare_rotation, settle_rotation
+    from graphopt_governance.opening import settle_rotation
+    from graphopt_governance.rotation import prepare_rotation
 
     home, passphrase = Home.default(chain), prompted()
     asked = own_federation(home, passphrase)
