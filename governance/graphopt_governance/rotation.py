@@ -1,8 +1,8 @@
 """A member goes on with new keys; until it is done, the old ones work.
 
 New keys wait in `keys/next` while the federation decides.  As soon as the chain holds them, the home swaps them in
-(`opening.settle_rotation`, which every command that asks the chain does first) and keeps the old ones in a folder named after
-their account: what was sealed to them opens with nothing else.
+(`opening.settle_rotation`, which every command that asks the chain does first) and keeps the old ones in a folder
+named after their account: what was sealed to them opens with nothing else.
 """
 
 from __future__ import annotations
