@@ -15,17 +15,17 @@ from urllib.parse import urlsplit
 
 from graphopt.bundle import Manifest, check_files, read_manifest, save_manifest
 from graphopt.errors import RefusedError
+from graphopt_governance.chains.opening import deploy, open_chain
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
-from graphopt_governance.key_files import Passphrase, passphrase_from_environment
-from graphopt_governance.opening import deploy, open_chain
-from graphopt_governance.subject import build_key, digest_of, reason_bytes
+from graphopt_governance.keys.key_files import Passphrase, passphrase_from_environment
+from graphopt_governance.protocol.subject import build_key, digest_of, reason_bytes
 
 if TYPE_CHECKING:
-    from graphopt_governance.action import Action
-    from graphopt_governance.ballot import Ask
-    from graphopt_governance.chain import Chain, Receipt
-    from graphopt_governance.verify import Verdict
+    from graphopt_governance.chains.chain import Chain, Receipt
+    from graphopt_governance.exchange.ballot import Ask
+    from graphopt_governance.protocol.action import Action
+    from graphopt_governance.verdict.verify import Verdict
 
 _DEADLINE_SECONDS = 3600
 
@@ -85,7 +85,7 @@ class Withdrawn:
 
 def sign(bundle: str | Path, home: Home | None = None, passphrase: Passphrase = passphrase_from_environment) -> Signed:
     """Sign the manifest of the bundle at `bundle`, whose files are checked first.  The digest does not change."""
-    from graphopt_governance.signing_key import load_signing_key
+    from graphopt_governance.keys.signing_key import load_signing_key
 
     home = home or Home.default()
     manifest = read_manifest(bundle)
@@ -115,9 +115,9 @@ def anchor(
     `expires`: seconds since the epoch, 0 for never.  `ask` is shown what is signed first.  RefusedError when the bundle
     must not be approved, or one signature is not enough here.
     """
-    from graphopt_governance.action import Action, Kind, model_id
-    from graphopt_governance.contract import Status
-    from graphopt_governance.verify import verify_bundle
+    from graphopt_governance.protocol.action import Action, Kind, model_id
+    from graphopt_governance.protocol.contract import Status
+    from graphopt_governance.verdict.verify import verify_bundle
 
     home = home or Home.default()
     manifest = read_manifest(bundle)
@@ -147,8 +147,8 @@ def anchor(
     )
 
     def decoded(lines: Sequence[str]) -> None:
-        from graphopt_governance.names import Names
-        from graphopt_governance.review import record_lines
+        from graphopt_governance.decide.review import record_lines
+        from graphopt_governance.exchange.names import Names
 
         named = f"  model: {'none, it stands for itself' if model is None else model}"
         ask([lines[0], named, *record_lines(manifest, chain.snapshot(), Names.of(home)), *lines[1:]])
@@ -173,8 +173,8 @@ def verify(
     in for a chain that does not answer, or, with `offline`, is not asked.  `proof` is a file from somebody else, to
     judge from instead of a chain; it counts only under the block whose hash is `checkpoint` (32 bytes).
     """
-    from graphopt_governance.judging import Evidence, Judge
-    from graphopt_governance.policy import Policy
+    from graphopt_governance.verdict.judging import Evidence, Judge
+    from graphopt_governance.verdict.policy import Policy
 
     home = home or Home.default()
     if (proof is None) != (checkpoint is None):
@@ -206,7 +206,7 @@ def revoke(
     `reason` goes on the chain word for word (at most 32 bytes).  `emergency`: one member's own decision, which a quorum
     can undo.
     """
-    from graphopt_governance.action import Action, Kind
+    from graphopt_governance.protocol.action import Action, Kind
 
     home = home or Home.default()
     evidence = reason_bytes(reason)
@@ -227,14 +227,14 @@ def revoke(
 
 def public_key(home: Home | None = None, passphrase: Passphrase = passphrase_from_environment) -> str:
     """The public half of the key that signs manifests, in PEM, as `model_signing verify key --public_key` reads it."""
-    from graphopt_governance.signing_key import load_signing_key
+    from graphopt_governance.keys.signing_key import load_signing_key
 
     return load_signing_key((home or Home.default()).signing_key, passphrase, make=False).public_pem.decode()
 
 
 def _refuse_unfit(verdict: Verdict) -> None:
     """RefusedError when something is wrong with a bundle that no approval mends."""
-    from graphopt_governance.verify import Code
+    from graphopt_governance.verdict.verify import Code
 
     for reason in verdict.reasons:
         if reason.code not in (Code.NOT_ANCHORED, Code.EXPIRED, Code.SUPERSEDED):
@@ -242,8 +242,8 @@ def _refuse_unfit(verdict: Verdict) -> None:
 
 
 def _found(home: Home, passphrase: Passphrase, ask: Ask) -> Chain:
-    from graphopt_governance.governing import member_card
-    from graphopt_governance.ledger import Ledger
+    from graphopt_governance.chains.ledger import Ledger
+    from graphopt_governance.decide.governing import member_card
 
     founders = [member_card(home, passphrase=passphrase)]
     if not home.endpoints:
@@ -260,9 +260,9 @@ def _found(home: Home, passphrase: Passphrase, ask: Ask) -> Chain:
 
 
 def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, what: str, ask: Ask) -> Receipt:
-    from graphopt_governance.ballot import Ballot
-    from graphopt_governance.contract import execution
-    from graphopt_governance.member_key import load_member_key
+    from graphopt_governance.exchange.ballot import Ballot
+    from graphopt_governance.keys.member_key import load_member_key
+    from graphopt_governance.protocol.contract import execution
 
     snapshot = chain.snapshot()
     deadline = max(int(time.time()), snapshot.time) + _DEADLINE_SECONDS

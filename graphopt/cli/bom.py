@@ -54,8 +54,8 @@ def bom(
     from graphopt.report import Entry, Facts, Report, show
     from graphopt.report.bom import bill_of_materials
     from graphopt_governance import actions
+    from graphopt_governance.chains.opening import open_chain
     from graphopt_governance.home import Home
-    from graphopt_governance.opening import open_chain
 
     if output is not None:
         check_writable(output)

@@ -14,13 +14,13 @@ from statistics import median
 
 import pytest
 
-from graphopt_governance import contract
-from graphopt_governance.action import Action, Kind, model_id
-from graphopt_governance.contract import Status, execution
+from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.chains.opening import open_chain
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.home import Home
-from graphopt_governance.ledger import Ledger
-from graphopt_governance.opening import open_chain
+from graphopt_governance.protocol import contract
+from graphopt_governance.protocol.action import Action, Kind, model_id
+from graphopt_governance.protocol.contract import Status, execution
 
 from .federation import digest, key
 from .ledger_work import FOUNDERS, anchor, anchor_many, create, everything, started

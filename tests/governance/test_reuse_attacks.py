@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 
 from graphopt.bundle import Manifest, read_manifest, write_manifest
-from graphopt_governance import actions, reuse
-from graphopt_governance.chain import Chain
-from graphopt_governance.contract import Event
+from graphopt_governance import actions
+from graphopt_governance.chains.chain import Chain
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.publishing import publish
-from graphopt_governance.store import Store
-from graphopt_governance.subject import build_key
+from graphopt_governance.protocol.contract import Event
+from graphopt_governance.protocol.subject import build_key
+from graphopt_governance.share import reuse
+from graphopt_governance.share.publishing import publish
+from graphopt_governance.share.store import Store
 
 from .conftest import make_bundle
 from .members import approve, found, homes
