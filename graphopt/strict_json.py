@@ -17,7 +17,8 @@ from graphopt.errors import BundleError
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53 - 1
 
-_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
+# a string that never ends is one token too: looked for anew from each quote in it, 80 kB took half a minute
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{}]', re.DOTALL)
 
 
 def encode(value: object, where: str) -> bytes:
@@ -73,8 +74,8 @@ def _refuse(sentence: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen = set[str]()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
         _refuse(f"{where} gives the key {twice!a} twice")
     return value
 

@@ -71,3 +71,5 @@ def test_what_is_kept_of_a_member_is_what_was_said(found: Found):
     assert fed.state.member(2) is None
     assert fed.state.standing(key(8).account) == (2, None)
     assert [fed.state.number(name) for name in ("size", "voters", "joined", "epoch")] == [1, 1, 2, 3]
+    # nothing but the account, so that nobody who reads the registry seals or believes anything for who has left
+    assert fed.view("members(uint256)", number(2)) == bytes(12) + key(8).account + bytes(96)

@@ -98,9 +98,10 @@ class Policy:
 def seconds(text: object) -> float:
     """The seconds of a duration, a number or one with a unit: `90s`, `30m`, `24h`, `7d`, `2w`; ValueError else."""
     if isinstance(text, int | float) and not isinstance(text, bool):
-        amount, unit = float(text), 1
+        # a whole number may be larger than any float
+        amount, unit = float(text) if 0 <= text < 1e10 else -1.0, 1
     else:
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw]?)", text) if isinstance(text, str) else None
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw]?)", text, re.ASCII) if isinstance(text, str) else None
         if match is None:
             raise ValueError(f"{_shown(text)}, not a duration such as 90s, 30m, 24h or 7d")
         amount, unit = float(match[1]), _UNITS.get(match[2], 1)
@@ -154,7 +155,7 @@ def _contract(value: object) -> bytes:
 
 
 def _amount(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e300:
         raise ValueError(f"{_shown(value)}, not a number from 0 on")
     return float(value)
 
