@@ -142,6 +142,27 @@ def test_evidence_of_another_machine_is_shown_and_not_compared(manifest: Manifes
     assert rebuilt.own["worst_difference"] == manifest.predicate["evidence"]["worst_difference"]
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"worst_difference": 1e300},
+        {"worst_difference": "NaN"},
+        {"worst_difference": "inf"},
+        {"worst_difference": "-1.0"},
+        {"worst_difference": " 0.0"},
+        {"worst_difference": None},
+        {"seeds": []},
+        {"seeds": [7, 8]},
+        {"sizes": {"N": 99}},
+        {"checked": False},
+        {"reason": "rebuilt here, the same in every file"},
+    ],
+)
+def test_evidence_that_no_check_writes_is_found(manifest: Manifest, source: Path, lie: dict[str, Any]):
+    there = changed(manifest, evidence={**manifest.predicate["evidence"], **lie})
+    assert difference(there, source).where.startswith("evidence.")
+
+
 def test_what_was_not_checked_there_is_checked_here(source: Path, tmp_path: Path):
     graphopt.compiler.compile(source, targets=TARGETS, check=False).save(tmp_path / "m.bundle")
     manifest = read_manifest(tmp_path / "m.bundle")

@@ -22,8 +22,8 @@ from graphopt_governance import actions
 from graphopt_governance.errors import UnreachableError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.verify import Code, Reason, Verdict
-from graphopt_governance.watch import Watch
+from graphopt_governance.verdict.verify import Code, Reason, Verdict
+from graphopt_governance.verdict.watch import Watch
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits.onnx"
 EVERY = 0.05

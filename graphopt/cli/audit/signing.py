@@ -6,8 +6,8 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graphopt_governance.chains.ledger_log import LedgerLog
     from graphopt_governance.home import Home
-    from graphopt_governance.ledger_log import LedgerLog
 
 
 def sign_head(log: LedgerLog, home: Home, accounts: AbstractSet[bytes], compared: str, *, yes: bool) -> LedgerLog:
@@ -18,7 +18,7 @@ def sign_head(log: LedgerLog, home: Home, accounts: AbstractSet[bytes], compared
     """
     from graphopt.cli.consent import NotSignedError, consent
     from graphopt.cli.passphrase import prompted
-    from graphopt_governance.member_key import load_member_key
+    from graphopt_governance.keys.member_key import load_member_key
 
     consent(
         [
