@@ -13,7 +13,6 @@ import pytest
 from graphopt.report.content import Format
 from graphopt.report.wording import worded
 from graphopt_governance.chains.ledger_log import MAX_SIGNATURES, LedgerLog
-from graphopt_governance.decide.review import EVIDENCE_DIFFERS, lines, review
 from graphopt_governance.errors import GraphoptError
 from graphopt_governance.exchange.ballot import Ballot
 from graphopt_governance.exchange.proposal import check_model_name

@@ -20,6 +20,7 @@ from graphopt_governance.chains.ledger import Ledger
 from graphopt_governance.chains.where import Where
 from graphopt_governance.decide.deciding import approve
 from graphopt_governance.decide.governing import found, member_card
+from graphopt_governance.decide.review import EVIDENCE_DIFFERS
 from graphopt_governance.exchange.proposal import read_proposal
 from graphopt_governance.home import Home
 from graphopt_governance.keys.signing_key import load_signing_key
@@ -137,6 +138,16 @@ def test_one_other_byte_in_a_kernel_is_found_by_rebuilding(here: Path, act: Act)
     # without a rebuild nobody can know; that is said, and it is what the policy is for
     (here / "east" / "policy.toml").write_text("[approve]\nrebuild = true\n")
     assert "your policy" in sentence(act("east", "approve", folder, "--yes"), folder)
+
+
+@pytest.mark.parametrize(("worst", "far"), [("1e+300", True), ("0.05", True), ("3e-07", False)])
+def test_evidence_far_from_ones_own_is_pointed_at(here: Path, act: Act, worst: str, far: bool) -> None:
+    manifest = read_proposal(here / "m.proposal").manifest
+    evidence = {**manifest.predicate["evidence"], "worst_difference": worst}
+    folder = lying(here, new_manifest(manifest.files, {**manifest.predicate, "evidence": evidence}))
+    done = act("east", "approve", folder, "--rebuild", "--yes")
+    assert done.code == 0, done.err
+    assert (f"  {EVIDENCE_DIFFERS}" in done.err.splitlines()) is far
 
 
 def test_other_tools_are_named(here: Path, act: Act) -> None:

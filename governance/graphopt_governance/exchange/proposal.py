@@ -175,8 +175,12 @@ def private_source(proposal: Proposal) -> Generator[Path]:
         for name, sha256 in source_files(proposal.manifest).items():
             target = Path(private) / name
             target.parent.mkdir(parents=True, exist_ok=True)
+            path = proposal.folder / SOURCE / name
             with open_plain(proposal.folder, f"{SOURCE}/{name}") as file, target.open("xb") as copy:
-                _copy(file, copy, proposal.folder / SOURCE / name, sha256)
+                # read once before anything is written: a file of holes has any size, and would fill the disk
+                _require(hashlib.file_digest(file, "sha256").hexdigest(), path, sha256)
+                file.seek(0)
+                _copy(file, copy, path, sha256)
         yield Path(private) / MODEL
 
 
@@ -246,8 +250,11 @@ def _copy(file: BinaryIO, copy: BinaryIO, path: Path, sha256: str) -> None:
         copy.write(piece)
     copy.flush()
     os.fsync(copy.fileno())
-    if digest.hexdigest() != sha256:
+    _require(digest.hexdigest(), path, sha256)
+
+
+def _require(found: str, path: Path, sha256: str) -> None:
+    if found != sha256:
         raise ProposalError(
-            f"{path} is not what the bundle was made from: its SHA-256 is {digest.hexdigest()}, the manifest says"
-            f" {sha256}"
+            f"{path} is not what the bundle was made from: its SHA-256 is {found}, the manifest says {sha256}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from graphopt.cli.options import AsJson, ChainOption
@@ -37,7 +38,9 @@ def status(chain: ChainOption = None, as_json: AsJson = False) -> None:
     kept = Names.of(home)
     names = kept.with_members(now.members)
     if names != kept:
-        names.keep(home)
+        # a convenience: who may only look at the home is shown how things stand all the same
+        with suppress(OSError):
+            names.keep(home)
     facts = (
         Entry("chain", "chain", str(asked.domain.chain_id)),
         Entry("contract", "contract", "0x" + asked.domain.contract.hex()),
