@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from graphopt_governance.sealing_key import opening_keys
 from graphopt_governance.store import Store
 
 _MOST_CANDIDATES = 64
+_MOST_TOLD = 1024
 _MAX_INCLUSION = 1 << 14
 _PATIENCE_FOR_A_REMARK = 5.0
 
@@ -108,8 +110,9 @@ def candidates(chain: Chain, key: bytes, home: Home) -> list[bytes]:
         for name in ("Anchored", "Proposed")
     )
     state = chain.snapshot().state
-    found = [digest for digest in dict.fromkeys([*anchored, *proposed]) if _may_be_approved(state, digest)]
-    return found[:_MOST_CANDIDATES]
+    # each is asked about, and a node may make up any number of them
+    told = islice(dict.fromkeys([*anchored, *proposed]), _MOST_TOLD)
+    return list(islice((digest for digest in told if _may_be_approved(state, digest)), _MOST_CANDIDATES))
 
 
 def _may_be_approved(state: State, digest: bytes) -> bool:

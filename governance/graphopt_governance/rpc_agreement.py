@@ -75,7 +75,8 @@ class Agreement:
                     continue
                 alike = [at for at, other in said.items() if isinstance(other, Told) and other.raw == told.raw]
                 if len(alike) >= self._agree:
-                    final = all(heads[place].final for place in alike)
+                    # who says that it has no final block yet takes nothing from what enough others hold to be final
+                    final = sum(heads[place].final for place in alike) >= self._agree
                     return Agreed(replace(told, final=final), tuple(self._endpoints[place] for place in alike))
         raise self._disagreement(newest)
 
