@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,9 +23,9 @@ from graphopt_governance.actions import build_key, open_chain
 from graphopt_governance.build_time import MAX_BYTES, BuildTime
 from graphopt_governance.chain import Chain
 from graphopt_governance.contract import RecordKind, State, Status
-from graphopt_governance.errors import StoreError, StoreTimeoutError
+from graphopt_governance.errors import InclusionError, StoreError, StoreTimeoutError
 from graphopt_governance.home import Home
-from graphopt_governance.inclusions import BatchInclusion, inclusion_file
+from graphopt_governance.inclusions import BatchInclusion, find_inclusion
 from graphopt_governance.key_files import Passphrase, passphrase_from_environment
 from graphopt_governance.sealing import unseal
 from graphopt_governance.sealing_key import opening_keys
@@ -190,13 +191,20 @@ class _Fetch:
     def _bring_inclusion(self) -> None:
         """Take the proof that it is in an approved batch out of the store, where one is needed and holds."""
         state = self.chain.snapshot().state
-        kept = inclusion_file(self.home.inclusions, self.digest)
-        if state.record(self.digest).status is not Status.NOT_ANCHORED or kept.exists():
+        if state.record(self.digest).status is not Status.NOT_ANCHORED:
             return
+        with suppress(InclusionError):
+            kept = find_inclusion(self.home.inclusions, self.digest)
+            if kept is not None and _is_approved(state, kept):
+                return
         data = self.store.read(f"inclusions/{self.digest.hex()}.json", _MAX_INCLUSION)
         if data is None:
             return
         found = BatchInclusion.from_json(strict_json.decode(data, "the inclusion in the store"))
-        batch = state.record(found.commitment)
-        if found.digest == self.digest and found.holds and batch.kind is RecordKind.BATCH:
+        if found.digest == self.digest and _is_approved(state, found):
             found.save(self.home.inclusions)
+
+
+def _is_approved(state: State, found: BatchInclusion) -> bool:
+    batch = state.record(found.commitment)
+    return found.holds and batch.kind is RecordKind.BATCH and batch.status is Status.APPROVED

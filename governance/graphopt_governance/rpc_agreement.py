@@ -45,8 +45,7 @@ class Agreement:
     ) -> None:
         if not 1 <= agree <= len(endpoints):
             raise ChainError(f"{agree} of {len(endpoints)} nodes cannot agree")
-        urls = [str(getattr(endpoint.provider, "endpoint_uri", id(endpoint))) for endpoint in endpoints]
-        if len(set(urls)) != len(urls):
+        if len({endpoint.place for endpoint in endpoints}) != len(endpoints):
             raise ChainError("the same node is named twice; one node is one voice")
         self._endpoints = tuple(endpoints)
         self._agree = agree
