@@ -113,6 +113,21 @@ def test_only_the_command_line_knows_governance() -> None:
     assert {room_of(where) for where in knows} <= {"cli"}
 
 
+def test_governance_imports_point_one_way() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Governance")[2]
+    order = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
+    folders = {path.parent.name for path in (ROOT / "governance" / "graphopt_governance").glob("*/__init__.py")}
+    assert set(order) == folders
+    shared = {"errors", "wording", "documents", "home"}
+
+    def place(module: str) -> int:
+        room = module.split(".")[1]
+        return -1 if room in shared else order.index(room) if room in order else len(order)
+
+    inside = [found for found in imports("graphopt_governance") if found.module.startswith("graphopt_governance.")]
+    assert [str(found) for found in inside if place(found.module) > place(found.where)] == []
+
+
 def test_governance_does_not_know_the_compiler() -> None:
     """Of graphopt it may use what a verifier needs: the manifest, the gate's protocol, the errors."""
     rooms_used = {room_of(found.module) for found in imports("graphopt_governance")} - {None}

@@ -6,34 +6,28 @@ is heavy is imported where it is needed.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import rfc8785
-
 from graphopt.bundle import Manifest, check_files, read_manifest, save_manifest
 from graphopt.errors import RefusedError
+from graphopt_governance.chains.opening import deploy, open_chain
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
-from graphopt_governance.key_files import Passphrase, passphrase_from_environment
+from graphopt_governance.keys.key_files import Passphrase, passphrase_from_environment
+from graphopt_governance.protocol.subject import build_key, digest_of, reason_bytes
 
 if TYPE_CHECKING:
-    from graphopt_governance.action import Action
-    from graphopt_governance.ballot import Ask
-    from graphopt_governance.chain import Chain, Receipt
-    from graphopt_governance.contract import Founder
-    from graphopt_governance.ledger import Ledger
-    from graphopt_governance.member_key import MemberKey
-    from graphopt_governance.verify import Verdict
-    from graphopt_governance.where import Where
+    from graphopt_governance.chains.chain import Chain, Receipt
+    from graphopt_governance.exchange.ballot import Ask
+    from graphopt_governance.protocol.action import Action
+    from graphopt_governance.verdict.verify import Verdict
 
 _DEADLINE_SECONDS = 3600
-_MAX_REASON = 32
 
 
 def _unasked(lines: Sequence[str]) -> None:
@@ -91,7 +85,7 @@ class Withdrawn:
 
 def sign(bundle: str | Path, home: Home | None = None, passphrase: Passphrase = passphrase_from_environment) -> Signed:
     """Sign the manifest of the bundle at `bundle`, whose files are checked first.  The digest does not change."""
-    from graphopt_governance.signing_key import load_signing_key
+    from graphopt_governance.keys.signing_key import load_signing_key
 
     home = home or Home.default()
     manifest = read_manifest(bundle)
@@ -121,9 +115,9 @@ def anchor(
     `expires`: seconds since the epoch, 0 for never.  `ask` is shown what is signed first.  RefusedError when the bundle
     must not be approved, or one signature is not enough here.
     """
-    from graphopt_governance.action import Action, Kind, model_id
-    from graphopt_governance.contract import Status
-    from graphopt_governance.verify import verify_bundle
+    from graphopt_governance.protocol.action import Action, Kind, model_id
+    from graphopt_governance.protocol.contract import Status
+    from graphopt_governance.verdict.verify import verify_bundle
 
     home = home or Home.default()
     manifest = read_manifest(bundle)
@@ -153,8 +147,8 @@ def anchor(
     )
 
     def decoded(lines: Sequence[str]) -> None:
-        from graphopt_governance.names import Names
-        from graphopt_governance.review import record_lines
+        from graphopt_governance.decide.review import record_lines
+        from graphopt_governance.exchange.names import Names
 
         named = f"  model: {'none, it stands for itself' if model is None else model}"
         ask([lines[0], named, *record_lines(manifest, chain.snapshot(), Names.of(home)), *lines[1:]])
@@ -179,8 +173,8 @@ def verify(
     in for a chain that does not answer, or, with `offline`, is not asked.  `proof` is a file from somebody else, to
     judge from instead of a chain; it counts only under the block whose hash is `checkpoint` (32 bytes).
     """
-    from graphopt_governance.judging import Evidence, Judge
-    from graphopt_governance.policy import Policy
+    from graphopt_governance.verdict.judging import Evidence, Judge
+    from graphopt_governance.verdict.policy import Policy
 
     home = home or Home.default()
     if (proof is None) != (checkpoint is None):
@@ -212,7 +206,7 @@ def revoke(
     `reason` goes on the chain word for word (at most 32 bytes).  `emergency`: one member's own decision, which a quorum
     can undo.
     """
-    from graphopt_governance.action import Action, Kind
+    from graphopt_governance.protocol.action import Action, Kind
 
     home = home or Home.default()
     evidence = reason_bytes(reason)
@@ -233,80 +227,14 @@ def revoke(
 
 def public_key(home: Home | None = None, passphrase: Passphrase = passphrase_from_environment) -> str:
     """The public half of the key that signs manifests, in PEM, as `model_signing verify key --public_key` reads it."""
-    from graphopt_governance.signing_key import load_signing_key
+    from graphopt_governance.keys.signing_key import load_signing_key
 
     return load_signing_key((home or Home.default()).signing_key, passphrase, make=False).public_pem.decode()
 
 
-def open_chain(home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain | None:
-    """The chain of the federation of `home`; None when there is none yet.
-
-    `passphrase` opens the key that pays on an RPC chain, and is asked for only when something is sent.  Where this
-    member changes his keys and the chain holds the new ones, the home goes on to them.
-    """
-    if not (home.next_keys.exists() or home.rekeyed.exists()):
-        return _open_chain(home, passphrase)
-    from graphopt_governance.key_swap import finish
-    from graphopt_governance.rotation import settle_rotation
-
-    finish(home)
-    chain = _open_chain(home, passphrase)
-    if chain is not None:
-        settle_rotation(home, chain)
-    return chain
-
-
-def _open_chain(home: Home, passphrase: Passphrase) -> Chain | None:
-    from graphopt_governance.where import read_where
-
-    where = read_where(home)
-    if where is None and home.endpoints:
-        from graphopt_governance.rpc_endpoint import provider_at
-
-        for url in home.endpoints:
-            # a wrong URL is told now; a node is asked only when it is known which federation to ask about
-            provider_at(url)
-        return None
-    if where is None:
-        return _ledger(home.ledger) if home.ledger.exists() else None
-    return reach(where.reached_by(home.endpoints) if home.endpoints else where, home, passphrase)
-
-
-def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain:
-    """The chain of the federation that `where` names, reached as it says; ChainError when another one is there."""
-    if where.endpoints:
-        from graphopt_governance.rpc import RpcChain
-        from graphopt_governance.rpc_endpoint import provider_at
-
-        return RpcChain.open([provider_at(url) for url in where.endpoints], where, home, payer(home, passphrase))
-    if where.ledger is None:
-        raise ChainError("nothing says how the federation is reached: by a ledger's file, or by nodes")
-    chain = _ledger(where.ledger)
-    if chain is None:
-        raise ChainError(f"there is no ledger at {where.ledger}")
-    if chain.domain != where.domain:
-        raise ChainError(
-            f"the ledger at {where.ledger} is that of another federation: chain {chain.domain.chain_id}, not"
-            f" {where.domain.chain_id}"
-        )
-    return chain
-
-
-def _ledger(path: Path) -> Ledger | None:
-    from graphopt_governance.ledger import Ledger
-
-    return Ledger.open(path) if Ledger.is_made(path) else None
-
-
-def build_key(predicate: Mapping[str, Any]) -> bytes:
-    """What finds a bundle that somebody built before (32 bytes): the hash of source, options and targets."""
-    wanted = {name: predicate[name] for name in ("source", "options", "targets") if name in predicate}
-    return hashlib.sha256(rfc8785.dumps(wanted)).digest()
-
-
 def _refuse_unfit(verdict: Verdict) -> None:
     """RefusedError when something is wrong with a bundle that no approval mends."""
-    from graphopt_governance.verify import Code
+    from graphopt_governance.verdict.verify import Code
 
     for reason in verdict.reasons:
         if reason.code not in (Code.NOT_ANCHORED, Code.EXPIRED, Code.SUPERSEDED):
@@ -314,8 +242,8 @@ def _refuse_unfit(verdict: Verdict) -> None:
 
 
 def _found(home: Home, passphrase: Passphrase, ask: Ask) -> Chain:
-    from graphopt_governance.governing import member_card
-    from graphopt_governance.ledger import Ledger
+    from graphopt_governance.chains.ledger import Ledger
+    from graphopt_governance.decide.governing import member_card
 
     founders = [member_card(home, passphrase=passphrase)]
     if not home.endpoints:
@@ -331,26 +259,10 @@ def _found(home: Home, passphrase: Passphrase, ask: Ask) -> Chain:
     return deploy(home, founders, 1, 0, passphrase)
 
 
-def deploy(home: Home, founders: Sequence[Founder], quorum: int, delay: int, passphrase: Passphrase) -> Chain:
-    """A new federation on the chain that `home.chain` names; its place is kept in `home.federation`."""
-    from graphopt_governance.rpc import RpcChain
-    from graphopt_governance.rpc_endpoint import provider_at
-
-    providers = [provider_at(url) for url in home.endpoints]
-    return RpcChain.found(providers, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
-
-
-def payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:
-    """What opens the key that pays on an RPC chain."""
-    from graphopt_governance.member_key import load_member_key
-
-    return lambda: load_member_key(home.member_key, passphrase, make=False)
-
-
 def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, what: str, ask: Ask) -> Receipt:
-    from graphopt_governance.ballot import Ballot
-    from graphopt_governance.contract import execution
-    from graphopt_governance.member_key import load_member_key
+    from graphopt_governance.exchange.ballot import Ballot
+    from graphopt_governance.keys.member_key import load_member_key
+    from graphopt_governance.protocol.contract import execution
 
     snapshot = chain.snapshot()
     deadline = max(int(time.time()), snapshot.time) + _DEADLINE_SECONDS
@@ -369,22 +281,3 @@ def _anchored(manifest: Manifest, chain: Chain, version: int, *, already: bool) 
     return Anchored(
         manifest.digest.hex(), event.block, event.time, version, already, chain.domain.chain_id, contract, chain.basis
     )
-
-
-def reason_bytes(reason: str) -> bytes:
-    """A reason as it goes on the chain (32 bytes); RefusedError for one that is too long."""
-    evidence = reason.encode()
-    if len(evidence) > _MAX_REASON:
-        raise RefusedError(f"the reason has {len(evidence)} bytes; it goes on the chain and may have {_MAX_REASON}")
-    return evidence.ljust(_MAX_REASON, b"\0")
-
-
-def digest_of(bundle: str | Path) -> bytes:
-    """The digest of the bundle at a path, or the one that is given in hexadecimal."""
-    text = str(bundle).removeprefix("0x")
-    if len(text) == 64 and not Path(bundle).exists():
-        try:
-            return bytes.fromhex(text)
-        except ValueError:
-            pass
-    return read_manifest(bundle).digest

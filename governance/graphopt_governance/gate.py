@@ -8,11 +8,11 @@ from pathlib import Path
 from graphopt.bundle import Manifest
 from graphopt.bundle.gate import Revocable
 from graphopt.errors import RefusedError
-from graphopt_governance.chain import Chain
+from graphopt_governance.chains.chain import Chain
 from graphopt_governance.home import Home
-from graphopt_governance.policy import Policy
-from graphopt_governance.verify import Verdict, judge
-from graphopt_governance.watch import Watch
+from graphopt_governance.verdict.policy import Policy
+from graphopt_governance.verdict.verify import Verdict, judge
+from graphopt_governance.verdict.watch import Watch
 
 
 class FederationRefusedError(RefusedError):
@@ -58,7 +58,7 @@ class ChainGate:
 
         `offline` and `max_age` (seconds): as `actions.verify` takes them.  PolicyError for a policy that is none.
         """
-        from graphopt_governance.judging import Judge
+        from graphopt_governance.verdict.judging import Judge
 
         judge = Judge(home or Home.default(), policy, offline=offline, max_age=max_age)
         return cls(None, every=judge.policy.recheck if every is None else every, judge=judge.judge)

@@ -10,7 +10,7 @@ import typer
 from graphopt.report.content import Entry, Facts, Format
 
 if TYPE_CHECKING:
-    from graphopt_governance.acting import Acted
+    from graphopt_governance.decide.acting import Acted
 
 BundleOrDigest = Annotated[
     str,

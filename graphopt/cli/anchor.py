@@ -69,8 +69,8 @@ def anchor(
     """
     from graphopt.errors import InputError
     from graphopt.report import show
+    from graphopt_governance.exchange.proposal import is_proposal
     from graphopt_governance.home import Home
-    from graphopt_governance.proposal import is_proposal
 
     home = Home.default(chain)
     expires = expires_after(days)
@@ -115,7 +115,7 @@ def _anchor_proposals(paths: list[Path], home: Home) -> Report:
     from graphopt.cli.passphrase import prompted
     from graphopt.cli.progress import step
     from graphopt.report import Entry, Facts, Format, Report
-    from graphopt_governance import deciding
+    from graphopt_governance.decide import deciding
 
     with step(f"anchoring {paths[0]}"):
         relayed = deciding.anchor_proposals(paths, home=home, passphrase=prompted())
@@ -133,7 +133,7 @@ def _anchor_batch(bundles: list[Path], expires: int, output: Path | None, home: 
     from graphopt.cli.acted import describe_acted
     from graphopt.cli.passphrase import prompted
     from graphopt.report import Report
-    from graphopt_governance import acting
+    from graphopt_governance.decide import acting
 
     with signing(f"anchoring {len(bundles)} bundles", yes=yes) as ask:
         member = acting.Member(home, prompted(), ask)

@@ -54,6 +54,7 @@ def bom(
     from graphopt.report import Entry, Facts, Report, show
     from graphopt.report.bom import bill_of_materials
     from graphopt_governance import actions
+    from graphopt_governance.chains.opening import open_chain
     from graphopt_governance.home import Home
 
     if output is not None:
@@ -62,7 +63,7 @@ def bom(
         manifest = read_manifest(bundle)
         check_files(bundle, manifest)
         home = Home.default(chain)
-        verdict = None if actions.open_chain(home) is None else actions.verify(bundle, home).to_json()
+        verdict = None if open_chain(home) is None else actions.verify(bundle, home).to_json()
         inputs, outputs = _interface(bundle, manifest)
         document = bill_of_materials(
             manifest,

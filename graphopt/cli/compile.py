@@ -12,7 +12,7 @@ from graphopt.cli.options import AsJson, ChainOption, Level, LevelOption, ModelP
 from graphopt.cli.progress import phases, step
 
 if TYPE_CHECKING:
-    from graphopt_governance.reuse import Fetched
+    from graphopt_governance.share.reuse import Fetched
 
 TARGETS = "x86-64-v3,x86-64-v4"
 
@@ -61,8 +61,8 @@ def compile_model(
     from graphopt.compiler import compile as compile_onnx
     from graphopt.report import show
     from graphopt.report.compilation import describe_compilation
-    from graphopt_governance.build_time import keep_build_time
     from graphopt_governance.home import Home
+    from graphopt_governance.share.build_time import keep_build_time
 
     check_place(output)
     options: dict[str, Any] = {
@@ -94,8 +94,8 @@ def _from_federation(
     from graphopt.compiler import build_request
     from graphopt.errors import RefusedError
     from graphopt_governance.home import Home
-    from graphopt_governance.reuse import fetch_approved
-    from graphopt_governance.store import Store
+    from graphopt_governance.share.reuse import fetch_approved
+    from graphopt_governance.share.store import Store
 
     opened = Store.chosen(store)
     gate = chosen_gate(no_gate=False, chain=chain)

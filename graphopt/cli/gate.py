@@ -29,7 +29,7 @@ def chosen_gate(
         return None
     from graphopt_governance.gate import ChainGate
     from graphopt_governance.home import Home
-    from graphopt_governance.policy import Policy
+    from graphopt_governance.verdict.policy import Policy
 
     home = Home.default(chain)
     return ChainGate.default(home, policy=Policy.of(home, policy), offline=offline, max_age=max_age)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def members_table(numbers: Sequence[int], home: Home | None) -> Table:
     """One row for each member, with the name that the owner of `home` calls him by; None: of an unknown federation."""
     from graphopt.report import Column, Table
-    from graphopt_governance.names import Names
+    from graphopt_governance.exchange.names import Names
 
     names = Names() if home is None else Names.of(home)
     rows = tuple((number, names.numbers.get(number)) for number in numbers)

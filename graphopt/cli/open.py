@@ -35,8 +35,8 @@ def open_sealed(
     from graphopt.cli.members import members_table
     from graphopt.cli.passphrase import prompted
     from graphopt.report import Entry, Facts, Format, Report, show
-    from graphopt_governance import sharing
     from graphopt_governance.home import Home
+    from graphopt_governance.share import sharing
 
     gate = chosen_gate(no_gate=no_gate, chain=chain)
     home = Home.default(chain)

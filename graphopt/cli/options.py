@@ -81,7 +81,7 @@ def seconds(text: str | None) -> float | None:
     """The seconds of a duration such as 90s, 30m, 24h or 7d."""
     if text is None:
         return None
-    from graphopt_governance.policy import seconds as parsed
+    from graphopt_governance.verdict.policy import seconds as parsed
 
     try:
         return parsed(text)

@@ -10,7 +10,7 @@ from graphopt.cli.failure import warn
 from graphopt.errors import GraphoptError
 
 if TYPE_CHECKING:
-    from graphopt_governance.key_files import Passphrase
+    from graphopt_governance.keys.key_files import Passphrase
 
 _UNPROTECTED = (
     "the new key files have no passphrase and protect nothing: whoever reads them can sign; `graphopt fed passphrase`"
@@ -29,7 +29,7 @@ def keep_from_children() -> None:
 
 
 def _given(variable: str) -> str | None:
-    from graphopt_governance.key_files import passphrase_from_environment
+    from graphopt_governance.keys.key_files import passphrase_from_environment
 
     given = passphrase_from_environment(variable)
     return _taken.get(variable) if given is None else given

@@ -52,7 +52,7 @@ def propose(
     from graphopt.cli.passphrase import prompted
     from graphopt.errors import InputError
     from graphopt.report import Entry, Facts, Format, Report, show
-    from graphopt_governance import deciding
+    from graphopt_governance.decide import deciding
     from graphopt_governance.home import Home
 
     if (source is None) != no_source:

@@ -39,8 +39,8 @@ def publish(
     from graphopt.cli.members import members_table
     from graphopt.report import Entry, Facts, Format, Report, Section, show
     from graphopt_governance.home import Home
-    from graphopt_governance.publishing import publish as put
-    from graphopt_governance.store import Store
+    from graphopt_governance.share.publishing import publish as put
+    from graphopt_governance.share.store import Store
 
     opened, home = Store.chosen(store), Home.default(chain)
     gate = None if unapproved else chosen_gate(no_gate=False, chain=chain)

@@ -32,7 +32,7 @@ def put_report(
     from graphopt.cli.consent import signing
     from graphopt.cli.passphrase import prompted
     from graphopt.report import Report, show
-    from graphopt_governance import acting
+    from graphopt_governance.decide import acting
     from graphopt_governance.home import Home
 
     with signing(f"reporting {file}", yes=yes) as ask:

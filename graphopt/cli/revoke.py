@@ -40,7 +40,7 @@ def revoke(
     from graphopt.cli.output import check_writable
     from graphopt.cli.passphrase import prompted
     from graphopt.report import Entry, Facts, Report, show
-    from graphopt_governance import acting
+    from graphopt_governance.decide import acting
     from graphopt_governance.home import Home
 
     if output is not None:

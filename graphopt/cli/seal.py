@@ -43,8 +43,8 @@ def seal(
     from graphopt.cli.members import members_table
     from graphopt.cli.passphrase import prompted
     from graphopt.report import Entry, Facts, Format, Report, show
-    from graphopt_governance import sharing
     from graphopt_governance.home import Home
+    from graphopt_governance.share import sharing
 
     home = Home.default(chain)
     with step(f"sealing {path}"):

@@ -13,7 +13,7 @@ from graphopt.errors import InputError
 
 if TYPE_CHECKING:
     from graphopt.report import Entry
-    from graphopt_governance.verify import Verdict
+    from graphopt_governance.verdict.verify import Verdict
 
 
 def verify(
@@ -81,7 +81,7 @@ def verify(
         raise InputError("--signature and --public-key go together: which signature, and by whom")
     with step(f"verifying {bundle}"):
         if signature is not None and public_key is not None:
-            from graphopt_governance.openssf import verify_signature
+            from graphopt_governance.verdict.openssf import verify_signature
 
             verdict = verify_signature(bundle, signature, public_key)
         else:

@@ -108,8 +108,8 @@ def test_a_log_that_was_changed_does_not_replay(three: list[Organisation]) -> No
 def test_a_real_chain_is_its_own_log(three: list[Organisation], monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from graphopt_governance import auditing
-    from graphopt_governance.actions import open_chain
+    from graphopt_governance.chains.opening import open_chain
+    from graphopt_governance.decide import auditing
 
     chain = open_chain(three[0].home)
     assert chain is not None

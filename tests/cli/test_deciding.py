@@ -16,15 +16,15 @@ import pytest
 from graphopt.bundle import FileRecord, Manifest, save_manifest
 from graphopt.bundle.statement import new_manifest
 from graphopt_governance import actions
-from graphopt_governance.action import Kind
-from graphopt_governance.actions import build_key
-from graphopt_governance.deciding import approve
-from graphopt_governance.governing import found, member_card
+from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.chains.where import Where
+from graphopt_governance.decide.deciding import approve
+from graphopt_governance.decide.governing import found, member_card
+from graphopt_governance.exchange.proposal import read_proposal
 from graphopt_governance.home import Home
-from graphopt_governance.ledger import Ledger
-from graphopt_governance.proposal import read_proposal
-from graphopt_governance.signing_key import load_signing_key
-from graphopt_governance.where import Where
+from graphopt_governance.keys.signing_key import load_signing_key
+from graphopt_governance.protocol.action import Kind
+from graphopt_governance.protocol.subject import build_key
 from tests.cli.command import Done, graphopt
 from tests.compiler.test_rebuild import write_model
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from graphopt_governance.actions import open_chain
-from graphopt_governance.ballot import Ballot
-from graphopt_governance.governing import sign_ballot
+from graphopt_governance.chains.opening import open_chain
+from graphopt_governance.decide.governing import sign_ballot
+from graphopt_governance.exchange.ballot import Ballot
 from tests.cli.organisations import Organisation, federation, organisations
 
 
@@ -106,7 +106,7 @@ def test_a_strangers_signature_counts_for_nothing_and_is_told(three: list[Organi
     stranger.card()
     north.graphopt("fed", "quorum", 3, "-o", "q.json")
     signed_by(east, Path("q.json"), Path("east.json"))
-    from graphopt_governance.member_key import load_member_key
+    from graphopt_governance.keys.member_key import load_member_key
 
     ballot = Ballot.load(Path("east.json"))
     foreign = load_member_key(stranger.home.member_key).sign(ballot.action.identity(ballot.domain))
@@ -147,8 +147,8 @@ def test_without_a_yes_nothing_is_signed_or_executed(tmp_path: Path, monkeypatch
 
 
 def test_what_is_proposed_is_open_until_it_is_decided(three: list[Organisation]) -> None:
-    from graphopt_governance.action import Kind
-    from graphopt_governance.governing import draft, relay
+    from graphopt_governance.decide.governing import draft, relay
+    from graphopt_governance.protocol.action import Kind
 
     chain = open_chain(three[0].home)
     assert chain is not None

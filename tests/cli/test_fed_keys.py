@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from graphopt_governance.home import Home
-from graphopt_governance.member_key import load_member_key
-from graphopt_governance.sealing_key import load_sealing_key
-from graphopt_governance.signing_key import load_signing_key
+from graphopt_governance.keys.member_key import load_member_key
+from graphopt_governance.keys.sealing_key import load_sealing_key
+from graphopt_governance.keys.signing_key import load_signing_key
 from tests.cli.organisations import Organisation, federation, organisations
 
 CANARY = "canary-of-a-passphrase-61f0"

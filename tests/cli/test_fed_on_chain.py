@@ -9,9 +9,9 @@ import pytest
 from web3 import Web3
 from web3.providers import BaseProvider
 
-from graphopt_governance import rpc_endpoint
-from graphopt_governance.member_key import load_member_key
-from graphopt_governance.where import read_where
+from graphopt_governance.chains import rpc_endpoint
+from graphopt_governance.chains.where import read_where
+from graphopt_governance.keys.member_key import load_member_key
 from tests.cli.organisations import organisations
 from tests.governance.ethereum_node import InProcessNode, anvil, fund
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphopt_governance.action import Domain
+from graphopt_governance.chains.where import Where
 from graphopt_governance.home import Home
-from graphopt_governance.where import Where
+from graphopt_governance.protocol.action import Domain
 from tests.cli.command import DIGITS, graphopt, refused
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from graphopt_governance.errors import KeyFileError
 from graphopt_governance.home import Home
-from graphopt_governance.member_key import load_member_key
-from graphopt_governance.signing_key import load_signing_key
+from graphopt_governance.keys.member_key import load_member_key
+from graphopt_governance.keys.signing_key import load_signing_key
 from tests.cli.command import DIGITS, graphopt
 
 CANARY = "canary-passphrase-7d1f"
@@ -22,8 +22,8 @@ from graphopt.cli.failure import sentences_for_errors
 from graphopt.cli.passphrase import prompted
 from graphopt.cli.progress import step
 from graphopt_governance.home import Home
-from graphopt_governance.signing_key import load_signing_key
-from graphopt_governance.sealing_key import load_sealing_key
+from graphopt_governance.keys.signing_key import load_signing_key
+from graphopt_governance.keys.sealing_key import load_sealing_key
 home, passphrase = Home.default(), prompted()
 try:
     with sentences_for_errors(), step("working"):

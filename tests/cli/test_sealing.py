@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from graphopt_governance.action import Kind
 from graphopt_governance.home import Home
+from graphopt_governance.protocol.action import Kind
 from tests.cli.command import graphopt, refused
 from tests.governance.conftest import make_bundle
 from tests.governance.federation import number

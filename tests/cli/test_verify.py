@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from graphopt_governance import actions
+from graphopt_governance.chains.state_trie import Header
 from graphopt_governance.home import Home
-from graphopt_governance.proof import Proof
-from graphopt_governance.state_trie import Header
+from graphopt_governance.verdict.proof import Proof
 from tests.cli.command import graphopt, refused
 from tests.governance.conftest import make_bundle
 

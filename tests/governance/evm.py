@@ -6,7 +6,7 @@ Both mine a call at the time they are told, in a block of its own; a call that i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,11 +16,11 @@ from eth_hash.auto import keccak
 from web3.providers import BaseProvider
 from web3.types import RPCEndpoint
 
-from graphopt_governance import embedded
-from graphopt_governance.action import word
-from graphopt_governance.contract import Storage, artifact, revert_reason
+from graphopt_governance.chains import embedded
+from graphopt_governance.chains.state_trie import Header, TrieStorage
 from graphopt_governance.errors import ChainError
-from graphopt_governance.state_trie import Header, TrieStorage
+from graphopt_governance.protocol.action import word
+from graphopt_governance.protocol.contract import Storage, artifact, revert_reason
 
 from .ethereum_node import anvil
 
@@ -180,6 +180,9 @@ class AnvilEvm:
     def slot(self, key: int) -> int:
         """The word at `key`."""
         return int(self._ask("eth_getStorageAt", self._contract, hex(key), "latest"), 16)
+
+    def expect(self, keys: Sequence[int]) -> None:
+        """Nothing: each word is asked for when it is wanted."""
 
     def close(self) -> None:
         self._ask("evm_revert", self._empty)

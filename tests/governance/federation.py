@@ -14,8 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from eth_hash.auto import keccak
 
-from graphopt_governance.action import ALL_RIGHTS, ZERO, Action, Domain, Kind, Right, model_id, word
-from graphopt_governance.contract import (
+from graphopt_governance.keys.member_key import MemberKey, in_order
+from graphopt_governance.protocol.action import ALL_RIGHTS, ZERO, Action, Domain, Kind, Right, model_id, word
+from graphopt_governance.protocol.contract import (
     Founder,
     State,
     artifact,
@@ -23,7 +24,6 @@ from graphopt_governance.contract import (
     deployment,
     execution,
 )
-from graphopt_governance.member_key import MemberKey, in_order
 
 from .evm import EmbeddedEvm, Evm, Mined, TurnedDownError
 

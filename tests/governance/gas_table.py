@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphopt_governance.action import Kind
+from graphopt_governance.protocol.action import Kind
 
 from .federation import Federation, Found, admission, digest, number
 

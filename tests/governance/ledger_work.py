@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from graphopt_governance import actions
-from graphopt_governance.action import ALL_RIGHTS, Action, Kind, model_id
-from graphopt_governance.contract import Founder, execution
+from graphopt_governance.chains.ledger import Ledger
 from graphopt_governance.home import Home
-from graphopt_governance.ledger import Ledger
+from graphopt_governance.protocol.action import ALL_RIGHTS, Action, Kind, model_id
+from graphopt_governance.protocol.contract import Founder, execution
 
 from .federation import digest, key
 
@@ -30,7 +30,7 @@ FOUNDERS = [Founder(key(1).account, ALL_RIGHTS, digest("signing 1"))]
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["tests.governance.ledger_work", "graphopt_governance.embedded", "graphopt_governance.rpc_sending"]
+    ["tests.governance.ledger_work", "graphopt_governance.chains.embedded", "graphopt_governance.chains.rpc_sending"]
 )
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graphopt_governance import actions, governing
-from graphopt_governance.action import ALL_RIGHTS, Kind, Right
-from graphopt_governance.chain import Chain
-from graphopt_governance.contract import Founder
+from graphopt_governance import actions
+from graphopt_governance.chains.chain import Chain
+from graphopt_governance.decide import governing
 from graphopt_governance.home import Home
-from graphopt_governance.sealing_key import load_sealing_key
+from graphopt_governance.keys.sealing_key import load_sealing_key
+from graphopt_governance.protocol.action import ALL_RIGHTS, Kind, Right
+from graphopt_governance.protocol.contract import Founder
 
 
 def card(home: Home, rights: Right = ALL_RIGHTS) -> Founder:

@@ -7,8 +7,8 @@ from typing import Any
 
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.reuse import Search, fetch_approved
-from graphopt_governance.store import Store
+from graphopt_governance.share.reuse import Search, fetch_approved
+from graphopt_governance.share.store import Store
 
 WANTED: dict[str, Any] = {
     "source": {"sha256": "ab" * 32},

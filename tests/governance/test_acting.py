@@ -12,18 +12,18 @@ import pytest
 from graphopt.bundle import read_manifest
 from graphopt.errors import GraphoptError, RefusedError
 from graphopt_governance import actions
-from graphopt_governance.acting import Member, anchor_batch, put_report, restore, revoke, roll_back
-from graphopt_governance.ballot import Ballot
-from graphopt_governance.chain import Chain
-from graphopt_governance.deciding import anchor_proposals, approve
+from graphopt_governance.chains.chain import Chain
+from graphopt_governance.decide.acting import Member, anchor_batch, put_report, restore, revoke, roll_back
+from graphopt_governance.decide.deciding import anchor_proposals, approve
+from graphopt_governance.decide.governing import found, log, member_card
+from graphopt_governance.decide.relaying import relay_ballots
 from graphopt_governance.errors import BallotError, ProposalError
+from graphopt_governance.exchange.ballot import Ballot
+from graphopt_governance.exchange.proposal import read_proposal
 from graphopt_governance.gate import ChainGate
-from graphopt_governance.governing import found, log, member_card
 from graphopt_governance.home import Home
-from graphopt_governance.judging import Judge
-from graphopt_governance.proposal import read_proposal
-from graphopt_governance.relaying import relay_ballots
-from graphopt_governance.verify import Code, verify_bundle
+from graphopt_governance.verdict.judging import Judge
+from graphopt_governance.verdict.verify import Code, verify_bundle
 
 from .conftest import make_bundle
 from .test_deciding import tie

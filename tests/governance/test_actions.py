@@ -18,8 +18,8 @@ from graphopt_governance import actions
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.gate import ChainGate, FederationRefusedError
 from graphopt_governance.home import Home
-from graphopt_governance.signing_key import load_signing_key
-from graphopt_governance.verify import Code
+from graphopt_governance.keys.signing_key import load_signing_key
+from graphopt_governance.verdict.verify import Code
 
 from .conftest import make_bundle
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphopt_governance.batch import Batch, Inclusion
+from graphopt_governance.protocol.batch import Batch, Inclusion
 
 from .federation import digest
 from .test_contract_batches import commitment, proof

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphopt.errors import GraphoptError
-from graphopt_governance.action import Action, Domain, Kind, Right
-from graphopt_governance.cards import Card, UnsignedCard, make_card, prepare_card
 from graphopt_governance.errors import DocumentError
+from graphopt_governance.exchange.cards import Card, UnsignedCard, make_card, prepare_card
+from graphopt_governance.exchange.invitation import Invitation
+from graphopt_governance.exchange.names import Names
 from graphopt_governance.home import Home
-from graphopt_governance.invitation import Invitation
-from graphopt_governance.names import Names
+from graphopt_governance.protocol.action import Action, Domain, Kind, Right
 
 
 @pytest.fixture(scope="module")

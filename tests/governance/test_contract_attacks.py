@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from graphopt_governance.action import ALL_RIGHTS, Action, Kind, Right, model_id, word
-from graphopt_governance.contract import RecordKind, Status
-from graphopt_governance.member_key import in_order
+from graphopt_governance.keys.member_key import in_order
+from graphopt_governance.protocol.action import ALL_RIGHTS, Action, Kind, Right, model_id, word
+from graphopt_governance.protocol.contract import RecordKind, Status
 
 from .federation import DAY, Federation, Found, admission, digest, key, number, refuses
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from graphopt_governance.action import Kind, word
+from graphopt_governance.protocol.action import Kind, word
 
 from .evm import TurnedDownError
 from .federation import DAY, START, Federation, Found, digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphopt_governance.action import Kind, Right, model_id
+from graphopt_governance.protocol.action import Kind, Right, model_id
 
 from .federation import DAY, Federation, Found, digest, key, number
 

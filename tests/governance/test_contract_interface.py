@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from eth_hash.auto import keccak
 
-from graphopt_governance.action import Kind, model_id
-from graphopt_governance.contract import artifact
+from graphopt_governance.protocol.action import Kind, model_id
+from graphopt_governance.protocol.contract import artifact
 
 from .evm import TurnedDownError
 from .federation import CHAIN_ID, Federation, digest, refuses

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graphopt_governance.action import ALL_RIGHTS, Kind, Right
+from graphopt_governance.protocol.action import ALL_RIGHTS, Kind, Right
 
 from .federation import DAY, Federation, Found, admission, digest, key, number, refuses
 

@@ -15,8 +15,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from graphopt_governance.action import ALL_RIGHTS, Action, Kind, Right, model_id
-from graphopt_governance.contract import Status
+from graphopt_governance.protocol.action import ALL_RIGHTS, Action, Kind, Right, model_id
+from graphopt_governance.protocol.contract import Status
 
 from .evm import Evm, TurnedDownError
 from .federation import DAY, Federation, digest, key, number

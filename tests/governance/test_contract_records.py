@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphopt_governance.action import Kind, model_id
-from graphopt_governance.contract import Status
+from graphopt_governance.protocol.action import Kind, model_id
+from graphopt_governance.protocol.contract import Status
 
 from .federation import DAY, START, Federation, digest, number, refuses
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from graphopt_governance.action import ALL_RIGHTS, Kind, Right, model_id, word
-from graphopt_governance.contract import Status
-from graphopt_governance.member_key import in_order
+from graphopt_governance.keys.member_key import in_order
+from graphopt_governance.protocol.action import ALL_RIGHTS, Kind, Right, model_id, word
+from graphopt_governance.protocol.contract import Status
 
 from .evm import TurnedDownError
 from .federation import CHAIN_ID, DAY, START, Federation, Found, admission, digest, key, number, refuses

@@ -19,17 +19,17 @@ from graphopt import strict_json
 from graphopt.bundle import Manifest, read_manifest, write_manifest
 from graphopt.errors import GraphoptError, RefusedError
 from graphopt_governance import actions
-from graphopt_governance.action import ALL_RIGHTS, Domain, Kind, Right, model_id
-from graphopt_governance.ballot import Ballot
-from graphopt_governance.chain import Chain
-from graphopt_governance.deciding import anchor_proposals, approve, propose
+from graphopt_governance.chains.chain import Chain
+from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.chains.where import Where
+from graphopt_governance.decide.deciding import anchor_proposals, approve, propose
+from graphopt_governance.decide.governing import draft, found, member_card, relay, sign_ballot
 from graphopt_governance.errors import BallotError, PolicyError, ProposalError
-from graphopt_governance.governing import draft, found, member_card, relay, sign_ballot
+from graphopt_governance.exchange.ballot import Ballot
+from graphopt_governance.exchange.proposal import read_proposal
 from graphopt_governance.home import Home
-from graphopt_governance.ledger import Ledger
-from graphopt_governance.proposal import read_proposal
-from graphopt_governance.verify import verify_bundle
-from graphopt_governance.where import Where
+from graphopt_governance.protocol.action import ALL_RIGHTS, Domain, Kind, Right, model_id
+from graphopt_governance.verdict.verify import verify_bundle
 
 from .conftest import make_bundle
 from .federation import digest, key, number

@@ -12,14 +12,21 @@ from web3 import Web3
 from web3.providers import BaseProvider
 
 from graphopt.errors import GraphoptError
-from graphopt_governance import actions, rpc_endpoint
-from graphopt_governance.acting import Member, anchor_batch, revoke
-from graphopt_governance.ballot import Ballot
-from graphopt_governance.cards import make_card
-from graphopt_governance.deciding import anchor_proposals, approve, propose
-from graphopt_governance.founding import Charter, found_federation, invitation_to, own_federation, prepare_to_join
+from graphopt_governance import actions
+from graphopt_governance.chains import rpc_endpoint
+from graphopt_governance.decide.acting import Member, anchor_batch, revoke
+from graphopt_governance.decide.deciding import anchor_proposals, approve, propose
+from graphopt_governance.decide.founding import (
+    Charter,
+    found_federation,
+    invitation_to,
+    own_federation,
+    prepare_to_join,
+)
+from graphopt_governance.decide.relaying import relay_ballots
+from graphopt_governance.exchange.ballot import Ballot
+from graphopt_governance.exchange.cards import make_card
 from graphopt_governance.home import Home
-from graphopt_governance.relaying import relay_ballots
 
 from .conftest import make_bundle
 from .ethereum_node import InProcessNode, anvil, fund

@@ -17,8 +17,8 @@ from graphopt.bundle import read_manifest
 from graphopt.errors import GraphoptError
 from graphopt_governance import actions
 from graphopt_governance.errors import ChainError
-from graphopt_governance.floors import Seen
 from graphopt_governance.home import Home
+from graphopt_governance.verdict.floors import Seen
 
 from .conftest import make_bundle
 

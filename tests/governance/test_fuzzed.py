@@ -22,20 +22,22 @@ from graphopt import strict_json
 from graphopt.bundle import Manifest, Signature, read_manifest, write_manifest
 from graphopt.bundle.statement import PAYLOAD_TYPE, parse_manifest
 from graphopt.errors import BundleError, GraphoptError
-from graphopt_governance import actions, governing
-from graphopt_governance.action import Kind
-from graphopt_governance.ballot import Ballot
-from graphopt_governance.batch import Batch
-from graphopt_governance.chain import Chain
+from graphopt_governance import actions
+from graphopt_governance.chains.chain import Chain
+from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.chains.ledger_log import LedgerLog
+from graphopt_governance.chains.opening import open_chain
+from graphopt_governance.decide import governing
+from graphopt_governance.exchange.ballot import Ballot
+from graphopt_governance.exchange.inclusions import BatchInclusion
+from graphopt_governance.exchange.invitation import Invitation
 from graphopt_governance.home import Home
-from graphopt_governance.inclusions import BatchInclusion
-from graphopt_governance.invitation import Invitation
-from graphopt_governance.ledger import Ledger
-from graphopt_governance.ledger_log import LedgerLog
-from graphopt_governance.member_key import load_member_key
-from graphopt_governance.proof import Proof
-from graphopt_governance.signing_key import SigningKey, load_signing_key
-from graphopt_governance.verify import verify_bundle
+from graphopt_governance.keys.member_key import load_member_key
+from graphopt_governance.keys.signing_key import SigningKey, load_signing_key
+from graphopt_governance.protocol.action import Kind
+from graphopt_governance.protocol.batch import Batch
+from graphopt_governance.verdict.proof import Proof
+from graphopt_governance.verdict.verify import verify_bundle
 
 from .conftest import FILES
 from .mutilated import mutilated, written
@@ -64,7 +66,7 @@ class Place:
         self.stranger = load_signing_key(folder / "stranger.pem")
         actions.sign(self.bundle, self.home)
         actions.anchor(self.bundle, home=self.home)
-        chain = actions.open_chain(self.home)
+        chain = open_chain(self.home)
         assert chain is not None
         self.chain: Chain = chain
         self.manifest = read_manifest(self.bundle)

@@ -14,12 +14,8 @@ from hypothesis import strategies as st
 from graphopt.bundle import read_manifest
 from graphopt.errors import BundleError
 from graphopt_governance import actions
-from graphopt_governance.action import Action, Domain, Kind, Right
-from graphopt_governance.ballot import Ballot
-from graphopt_governance.chain import Chain
-from graphopt_governance.errors import ActionError, BallotError, ChainError, KeyFileError
-from graphopt_governance.gate import ChainGate
-from graphopt_governance.governing import (
+from graphopt_governance.chains.chain import Chain
+from graphopt_governance.decide.governing import (
     draft,
     draft_approval,
     found,
@@ -29,8 +25,12 @@ from graphopt_governance.governing import (
     sign_ballot,
     standing,
 )
+from graphopt_governance.errors import ActionError, BallotError, ChainError, KeyFileError
+from graphopt_governance.exchange.ballot import Ballot
+from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.verify import verify_bundle
+from graphopt_governance.protocol.action import Action, Domain, Kind, Right
+from graphopt_governance.verdict.verify import verify_bundle
 
 from .federation import digest, key, number
 

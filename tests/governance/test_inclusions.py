@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from graphopt.bundle import FileRecord, Manifest
 from graphopt.bundle.statement import new_manifest
-from graphopt_governance.action import Domain, Kind, model_id, word
-from graphopt_governance.batch import Batch, Inclusion
-from graphopt_governance.chain import Receipt, Snapshot
-from graphopt_governance.contract import Event
+from graphopt_governance.chains.chain import Receipt, Snapshot
 from graphopt_governance.errors import InclusionError
-from graphopt_governance.inclusions import BatchInclusion, find_inclusion, inclusion_file, inclusions_of
-from graphopt_governance.verify import Code, Verdict, judge
+from graphopt_governance.exchange.inclusions import BatchInclusion, find_inclusion, inclusion_file, inclusions_of
+from graphopt_governance.protocol.action import Domain, Kind, model_id, word
+from graphopt_governance.protocol.batch import Batch, Inclusion
+from graphopt_governance.protocol.contract import Event
+from graphopt_governance.verdict.verify import Code, Verdict, judge
 
 from .federation import DAY, Federation, TurnedDownError, digest
 

@@ -16,16 +16,18 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from graphopt_governance import member_key, pkcs8
+from graphopt_governance.chains.opening import settle_rotation
+from graphopt_governance.decide.governing import found, member_card
+from graphopt_governance.decide.rotation import prepare_rotation
 from graphopt_governance.errors import BallotError, KeyFileError
-from graphopt_governance.governing import found, member_card
 from graphopt_governance.home import Home
-from graphopt_governance.key_swap import alone, decide, finish
-from graphopt_governance.member_key import load_member_key
-from graphopt_governance.pkcs8 import ITERATIONS
-from graphopt_governance.rotation import change_passphrase, prepare_rotation, settle_rotation
-from graphopt_governance.sealing_key import load_sealing_key
-from graphopt_governance.signing_key import load_signing_key
+from graphopt_governance.keys import member_key, pkcs8
+from graphopt_governance.keys.key_swap import alone, decide, finish
+from graphopt_governance.keys.member_key import load_member_key
+from graphopt_governance.keys.pkcs8 import ITERATIONS
+from graphopt_governance.keys.rekeying import change_passphrase
+from graphopt_governance.keys.sealing_key import load_sealing_key
+from graphopt_governance.keys.signing_key import load_signing_key
 
 Keys = tuple[bytes, bytes, bytes]
 
@@ -107,8 +109,8 @@ def test_new_keys_are_taken_into_use_when_the_chain_holds_them_and_not_before(ho
     assert not settle_rotation(home, chain)
     assert keys_in(home.keys) == old
     new = keys_in(home.next_keys)
-    from graphopt_governance.actions import open_chain
-    from graphopt_governance.governing import relay
+    from graphopt_governance.chains.opening import open_chain
+    from graphopt_governance.decide.governing import relay
 
     relay(rotation.signed(chain), chain)
     open_chain(home)

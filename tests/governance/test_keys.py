@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from graphopt.bundle import Signature
 from graphopt_governance.errors import BallotError, KeyFileError
 from graphopt_governance.home import Home
-from graphopt_governance.member_key import load_member_key, recover
-from graphopt_governance.signing_key import load_signing_key, signature_holds
+from graphopt_governance.keys.member_key import load_member_key, recover
+from graphopt_governance.keys.signing_key import load_signing_key, signature_holds
 
 from .federation import key
 
@@ -114,7 +114,7 @@ def test_a_key_of_another_curve_is_refused(home: Home):
 
 def test_processes_that_make_the_first_key_at_once_all_use_the_same_one(home: Home):
     script = (
-        "from graphopt_governance.signing_key import load_signing_key; from graphopt_governance.home import Home; "
+        "from graphopt_governance.keys.signing_key import load_signing_key; from graphopt_governance.home import Home; "
         "print(load_signing_key(Home.default().signing_key).hint.hex())"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "GRAPHOPT_HOME": str(home.folder)}

@@ -14,12 +14,13 @@ from statistics import median
 
 import pytest
 
-from graphopt_governance import actions, contract
-from graphopt_governance.action import Action, Kind, model_id
-from graphopt_governance.contract import Status, execution
+from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.chains.opening import open_chain
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.home import Home
-from graphopt_governance.ledger import Ledger
+from graphopt_governance.protocol import contract
+from graphopt_governance.protocol.action import Action, Kind, model_id
+from graphopt_governance.protocol.contract import Status, execution
 
 from .federation import digest, key
 from .ledger_work import FOUNDERS, anchor, anchor_many, create, everything, started
@@ -163,7 +164,7 @@ def test_a_file_that_is_no_ledger_is_one_sentence(tmp_path: Path, content: bytes
     home = Home(tmp_path)
     home.ledger.write_bytes(content)
     with pytest.raises(ChainError, match="ledger"):
-        actions.open_chain(home)
+        open_chain(home)
 
 
 def test_the_recursion_limit_is_left_as_it_was(ledger: Ledger):

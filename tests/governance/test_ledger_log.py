@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphopt.errors import GraphoptError
-from graphopt_governance.action import ALL_RIGHTS, Action, Kind, model_id
-from graphopt_governance.contract import Founder, artifact, execution
+from graphopt_governance.chains.ledger import Call, Ledger
+from graphopt_governance.chains.ledger_log import LedgerLog
 from graphopt_governance.errors import ActionError, ChainError
-from graphopt_governance.ledger import Call, Ledger
-from graphopt_governance.ledger_log import LedgerLog
+from graphopt_governance.protocol.action import ALL_RIGHTS, Action, Kind, model_id
+from graphopt_governance.protocol.contract import Founder, artifact, execution
 
 from .federation import digest, key
 

@@ -20,16 +20,17 @@ from hypothesis import strategies as st
 from web3 import Web3
 
 from graphopt.bundle import Manifest, read_manifest
-from graphopt_governance import actions, rpc_endpoint
-from graphopt_governance.block_header import header_bytes
-from graphopt_governance.chain import Checkpoint
+from graphopt_governance import actions
+from graphopt_governance.chains import rpc_endpoint
+from graphopt_governance.chains.block_header import header_bytes
+from graphopt_governance.chains.chain import Checkpoint
+from graphopt_governance.chains.rpc import RpcChain
+from graphopt_governance.chains.where import Where, read_where
 from graphopt_governance.errors import ChainError, UnreachableError
 from graphopt_governance.home import Home
-from graphopt_governance.judging import Judge
-from graphopt_governance.member_key import MemberKey, load_member_key
-from graphopt_governance.rpc import RpcChain
-from graphopt_governance.verify import Verdict, judge
-from graphopt_governance.where import Where, read_where
+from graphopt_governance.keys.member_key import MemberKey, load_member_key
+from graphopt_governance.verdict.judging import Judge
+from graphopt_governance.verdict.verify import Verdict, judge
 
 from .conftest import make_bundle
 from .ethereum_node import InProcessNode, fund

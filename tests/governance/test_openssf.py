@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from graphopt.errors import BundleError, GraphoptError
 from graphopt_governance import actions
 from graphopt_governance.home import Home
-from graphopt_governance.openssf import verify_signature
+from graphopt_governance.verdict.openssf import verify_signature
 
 IGNORED = [".git", ".gitattributes", ".github", ".gitignore", "model.sig"]
 KEY = ec.derive_private_key(7, ec.SECP256R1())

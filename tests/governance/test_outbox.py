@@ -20,16 +20,18 @@ from web3.types import RPCEndpoint
 
 from graphopt.bundle import read_manifest
 from graphopt.errors import GraphoptError
-from graphopt_governance import actions, rpc, rpc_endpoint
-from graphopt_governance.action import Action, Kind
-from graphopt_governance.contract import execution
+from graphopt_governance import actions
+from graphopt_governance.chains import rpc, rpc_endpoint
+from graphopt_governance.chains.fees import Fees
+from graphopt_governance.chains.opening import open_chain
+from graphopt_governance.chains.outbox import Attempt, Outbox, Outgoing
+from graphopt_governance.chains.rpc_node import Node
+from graphopt_governance.chains.rpc_sending import Payer, Sender
 from graphopt_governance.errors import ActionError, ChainError
-from graphopt_governance.fees import Fees
 from graphopt_governance.home import Home
-from graphopt_governance.member_key import load_member_key
-from graphopt_governance.outbox import Attempt, Outbox, Outgoing
-from graphopt_governance.rpc_node import Node
-from graphopt_governance.rpc_sending import Payer, Sender
+from graphopt_governance.keys.member_key import load_member_key
+from graphopt_governance.protocol.action import Action, Kind
+from graphopt_governance.protocol.contract import execution
 
 from .conftest import make_bundle
 from .ethereum_node import InProcessNode, fund
@@ -95,7 +97,7 @@ def newest(node: InProcessNode) -> Any:
 
 
 def withdrawals(bundle: Path) -> int:
-    chain = actions.open_chain(Home.default())
+    chain = open_chain(Home.default())
     assert chain is not None
     return len(chain.events("Revoked", read_manifest(bundle).digest))
 

@@ -19,11 +19,11 @@ from web3.types import RPCEndpoint
 
 from graphopt.bundle import read_manifest
 from graphopt_governance import actions
+from graphopt_governance.chains.outbox import Outbox
+from graphopt_governance.chains.rpc import RpcChain
+from graphopt_governance.chains.where import read_where
 from graphopt_governance.home import Home
-from graphopt_governance.member_key import load_member_key
-from graphopt_governance.outbox import Outbox
-from graphopt_governance.rpc import RpcChain
-from graphopt_governance.where import read_where
+from graphopt_governance.keys.member_key import load_member_key
 
 from .conftest import make_bundle
 from .deadly_node import DeadlyNode, on_the_wire

@@ -14,7 +14,7 @@ from graphopt_governance import actions
 from graphopt_governance.errors import PolicyError, UnreachableError
 from graphopt_governance.gate import ChainGate, FederationRefusedError
 from graphopt_governance.home import Home
-from graphopt_governance.policy import Policy, seconds
+from graphopt_governance.verdict.policy import Policy, seconds
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "governance.md"
 
@@ -191,7 +191,7 @@ def test_the_policy_in_the_documentation_is_one(tmp_path: Path):
     assert policy.rebuild
     assert policy.recheck == 10
     # it shows every key that there is
-    from graphopt_governance.policy import KEYS
+    from graphopt_governance.verdict.policy import KEYS
 
     assert {key for keys in KEYS.values() for key in keys} == set(re.findall(r"^(\w+) =", example, re.MULTILINE))
 

@@ -14,10 +14,10 @@ import rfc8785
 from graphopt.bundle import read_manifest
 from graphopt.errors import GraphoptError
 from graphopt_governance import actions
+from graphopt_governance.chains.state_trie import Header
 from graphopt_governance.errors import ChainError, PolicyError
 from graphopt_governance.home import Home
-from graphopt_governance.proof import Proof
-from graphopt_governance.state_trie import Header
+from graphopt_governance.verdict.proof import Proof
 
 from .conftest import make_bundle
 

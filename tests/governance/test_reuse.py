@@ -11,18 +11,20 @@ import pytest
 
 from graphopt.bundle import check_files, read_manifest, write_manifest
 from graphopt.errors import BundleError, RefusedError
-from graphopt_governance import actions, governing, reuse
-from graphopt_governance.action import Kind
-from graphopt_governance.build_time import BuildTime, keep_build_time
-from graphopt_governance.chain import Chain
+from graphopt_governance import actions
+from graphopt_governance.chains.chain import Chain
+from graphopt_governance.decide import governing
 from graphopt_governance.errors import ChainError
+from graphopt_governance.exchange.inclusions import inclusions_of
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.inclusions import inclusions_of
-from graphopt_governance.publishing import publish
-from graphopt_governance.reuse import Search
-from graphopt_governance.sealing_key import load_sealing_key
-from graphopt_governance.store import Store
+from graphopt_governance.keys.sealing_key import load_sealing_key
+from graphopt_governance.protocol.action import Kind
+from graphopt_governance.share import reuse
+from graphopt_governance.share.build_time import BuildTime, keep_build_time
+from graphopt_governance.share.publishing import publish
+from graphopt_governance.share.reuse import Search
+from graphopt_governance.share.store import Store
 
 from .conftest import make_bundle
 from .federation import number

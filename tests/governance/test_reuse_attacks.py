@@ -15,13 +15,15 @@ from typing import Any, cast
 import pytest
 
 from graphopt.bundle import Manifest, read_manifest, write_manifest
-from graphopt_governance import actions, reuse
-from graphopt_governance.chain import Chain
-from graphopt_governance.contract import Event
+from graphopt_governance import actions
+from graphopt_governance.chains.chain import Chain
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.publishing import publish
-from graphopt_governance.store import Store
+from graphopt_governance.protocol.contract import Event
+from graphopt_governance.protocol.subject import build_key
+from graphopt_governance.share import reuse
+from graphopt_governance.share.publishing import publish
+from graphopt_governance.share.store import Store
 
 from .conftest import make_bundle
 from .members import approve, found, homes
@@ -175,7 +177,7 @@ def test_an_index_that_lies_gets_nothing_in(
     actions.sign(evil, owners[0])
     for each in (other, evil):
         publish(each, store, None, home=owners[0])
-    key = actions.build_key(WANTED)
+    key = build_key(WANTED)
     lying = LyingIndex(chain, (read_manifest(evil).digest, key), (approved, key), (bytes(32), key))
     monkeypatch.setattr(reuse, "open_chain", lambda home: lying)
     search = fetch(owners[0], store, place)

@@ -14,14 +14,17 @@ from web3 import Web3
 from web3.providers import BaseProvider
 
 from graphopt.bundle import read_manifest
-from graphopt_governance import actions, rpc_endpoint
-from graphopt_governance.action import Domain
+from graphopt_governance import actions
+from graphopt_governance.chains import rpc_endpoint
+from graphopt_governance.chains.opening import open_chain
+from graphopt_governance.chains.rpc import RpcChain
+from graphopt_governance.chains.where import Where, read_where
 from graphopt_governance.errors import ActionError, ChainError, DocumentError
 from graphopt_governance.gate import ChainGate, FederationRefusedError
 from graphopt_governance.home import Home
-from graphopt_governance.member_key import MemberKey, load_member_key
-from graphopt_governance.rpc import RpcChain
-from graphopt_governance.where import Where, read_where
+from graphopt_governance.keys.member_key import MemberKey, load_member_key
+from graphopt_governance.protocol.action import Domain
+from graphopt_governance.protocol.subject import build_key
 
 from .conftest import make_bundle
 from .ethereum_node import InProcessNode, answering, anvil, fund
@@ -93,7 +96,7 @@ def live_through(bundle: Path, home: Home) -> None:
     assert verdict.facts["anchored_block"] == anchored.block
     assert verdict.facts["anchored_time"] == anchored.block_time
     ChainGate.default().admit(read_manifest(bundle))
-    chain, build = actions.open_chain(home), actions.build_key(read_manifest(bundle).predicate)
+    chain, build = open_chain(home), build_key(read_manifest(bundle).predicate)
     assert chain is not None
     assert [event.fields["digest"].hex() for event in chain.events("Anchored", build=build)] == [anchored.digest]
     assert not chain.events("Anchored", build=bytes(32))

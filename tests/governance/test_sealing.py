@@ -13,16 +13,18 @@ import pytest
 
 from graphopt.bundle import AlteredError, check_files, read_manifest
 from graphopt.errors import BundleError, RefusedError
-from graphopt_governance import governing, sealing
-from graphopt_governance.action import Kind, Right
-from graphopt_governance.age import library
-from graphopt_governance.chain import Chain
+from graphopt_governance.chains.chain import Chain
+from graphopt_governance.chains.opening import settle_rotation
+from graphopt_governance.decide import governing
+from graphopt_governance.decide.rotation import prepare_rotation
 from graphopt_governance.errors import DocumentError, SealingError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.rotation import prepare_rotation, settle_rotation
-from graphopt_governance.sealing import SealNote, open_sealed, seal, seal_again
-from graphopt_governance.sealing_key import SealingKey, load_sealing_key, opening_keys
+from graphopt_governance.keys.age import library
+from graphopt_governance.keys.sealing_key import SealingKey, load_sealing_key, opening_keys
+from graphopt_governance.protocol.action import Kind, Right
+from graphopt_governance.share import sealing
+from graphopt_governance.share.sealing import SealNote, open_sealed, seal, seal_again
 
 from .federation import number
 from .members import approve, card, decide, found, homes

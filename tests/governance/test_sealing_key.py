@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphopt_governance import age_passphrase, bech32
-from graphopt_governance.age import library
 from graphopt_governance.errors import KeyFileError
 from graphopt_governance.home import Home
-from graphopt_governance.sealing_key import is_usable, load_sealing_key, recipient_bytes, recipient_text
+from graphopt_governance.keys import age_passphrase, bech32
+from graphopt_governance.keys.age import library
+from graphopt_governance.keys.sealing_key import is_usable, load_sealing_key, recipient_bytes, recipient_text
 
 SECRET = "a passphrase that must not show"
 KNOWN = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
-from graphopt_governance import rlp_decoding
-from graphopt_governance.action import word
-from graphopt_governance.contract import artifact
+from graphopt_governance.chains import rlp_decoding
+from graphopt_governance.chains.state_trie import Header, TrieStorage
 from graphopt_governance.errors import ChainError
-from graphopt_governance.state_trie import Header, TrieStorage
+from graphopt_governance.protocol.action import word
+from graphopt_governance.protocol.contract import artifact
 
 items: st.SearchStrategy[Any] = st.recursive(
     st.binary(max_size=70), lambda inner: st.lists(inner, max_size=6), max_leaves=20

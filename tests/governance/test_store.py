@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from graphopt.bundle import AlteredError, Manifest, check_files, read_manifest
 from graphopt_governance.errors import StoreError
-from graphopt_governance.patience import Patience
-from graphopt_governance.store import Store, shown
+from graphopt_governance.share.patience import Patience
+from graphopt_governance.share.store import Store, shown
 
 from .conftest import make_bundle
 
@@ -84,7 +84,7 @@ def test_a_broken_off_upload_is_no_bundle_and_is_completed_later(url: str, bundl
 
 
 def test_a_new_signature_replaces_the_manifest_alone(place: Path, bundle: Path, tmp_path: Path):
-    from graphopt_governance.signing_key import load_signing_key
+    from graphopt_governance.keys.signing_key import load_signing_key
 
     store, manifest, _ = published(place, bundle)
     signed = manifest.signed(load_signing_key(tmp_path / "key.pem").sign(manifest.pre_authentication))

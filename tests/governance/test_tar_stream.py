@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from graphopt.bundle import FileRecord, read_manifest, write_manifest
 from graphopt.bundle.statement import new_manifest
 from graphopt.errors import BundleError, GraphoptError
-from graphopt_governance.age import library
 from graphopt_governance.errors import SealingError
-from graphopt_governance.sealing import SealNote, open_sealed
-from graphopt_governance.sealing_key import SealingKey, load_sealing_key
-from graphopt_governance.tar_stream import MAX_NOTE, NOTE_NAME, Unpacker, header, tar_of
+from graphopt_governance.keys.age import library
+from graphopt_governance.keys.sealing_key import SealingKey, load_sealing_key
+from graphopt_governance.share.sealing import SealNote, open_sealed
+from graphopt_governance.share.tar_stream import MAX_NOTE, NOTE_NAME, Unpacker, header, tar_of
 
 from .conftest import make_bundle
 

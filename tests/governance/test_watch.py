@@ -22,8 +22,8 @@ from graphopt_governance import actions
 from graphopt_governance.errors import ChainError, UnreachableError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
-from graphopt_governance.verify import Code, Reason, Verdict
-from graphopt_governance.watch import Watch
+from graphopt_governance.verdict.verify import Code, Reason, Verdict
+from graphopt_governance.verdict.watch import Watch
 
 from .conftest import make_bundle
 

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphopt.errors import GraphoptError
-from graphopt_governance.action import Domain
-from graphopt_governance.actions import open_chain
-from graphopt_governance.chain import Checkpoint
+from graphopt_governance.chains.chain import Checkpoint
+from graphopt_governance.chains.opening import open_chain
+from graphopt_governance.chains.where import Where, read_where
+from graphopt_governance.decide.governing import found, member_card
 from graphopt_governance.errors import ChainError, DocumentError
-from graphopt_governance.governing import found, member_card
 from graphopt_governance.home import Home
-from graphopt_governance.where import Where, read_where
+from graphopt_governance.protocol.action import Domain
 
 HERE = Where(Domain(2**60, b"\x11" * 20), 7)
 NODES = HERE.reached_by(("https://one.example", "https://two.example/key"))

@@ -34,7 +34,7 @@ def export(
     from graphopt.cli.audit.signing import sign_head
     from graphopt.cli.output import check_writable
     from graphopt.report import Entry, Facts, Format, Report, show
-    from graphopt_governance.auditing import export as export_log
+    from graphopt_governance.decide.auditing import export as export_log
     from graphopt_governance.home import Home
 
     check_writable(output)

@@ -52,10 +52,10 @@ def replay(
     from graphopt.cli.audit.signing import sign_head
     from graphopt.cli.output import check_writable
     from graphopt.report import Entry, Facts, Format, Report, show
-    from graphopt_governance.auditing import replay as replay_log
+    from graphopt_governance.chains.ledger_log import LedgerLog
+    from graphopt_governance.decide.auditing import replay as replay_log
+    from graphopt_governance.exchange.names import Names
     from graphopt_governance.home import Home
-    from graphopt_governance.ledger_log import LedgerLog
-    from graphopt_governance.names import Names
 
     home = Home.default(chain)
     if sign:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graphopt_governance.chains.ledger_log import LedgerLog
     from graphopt_governance.home import Home
-    from graphopt_governance.ledger_log import LedgerLog
 
 
 def sign_head(log: LedgerLog, home: Home, *, yes: bool) -> LedgerLog:
     """The log with the signature of the member of `home`; NotSignedError when he does not agree."""
     from graphopt.cli.consent import consent
     from graphopt.cli.passphrase import prompted
-    from graphopt_governance.member_key import load_member_key
+    from graphopt_governance.keys.member_key import load_member_key
 
     consent(
         [

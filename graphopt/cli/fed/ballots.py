@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from graphopt_governance.ballot import Ballot
-    from graphopt_governance.chain import Chain
+    from graphopt_governance.chains.chain import Chain
+    from graphopt_governance.decide.relaying import Relayed
+    from graphopt_governance.exchange.ballot import Ballot
     from graphopt_governance.home import Home
-    from graphopt_governance.key_files import Passphrase
-    from graphopt_governance.relaying import Relayed
+    from graphopt_governance.keys.key_files import Passphrase
 
 BallotOutput = Annotated[
     Path | None,
@@ -39,10 +39,10 @@ def hand_out(
     from graphopt.cli.consent import consent
     from graphopt.cli.output import check_writable
     from graphopt.cli.progress import step
-    from graphopt_governance.ballot import needed
+    from graphopt_governance.decide.governing import sign_ballot
+    from graphopt_governance.decide.relaying import relay_ballots
     from graphopt_governance.errors import BallotError
-    from graphopt_governance.governing import sign_ballot
-    from graphopt_governance.relaying import relay_ballots
+    from graphopt_governance.exchange.ballot import needed
 
     check_writable(output)
     if execute:
@@ -64,7 +64,7 @@ def write_ballot(ballot: Ballot, chain: Chain, output: Path, *, as_json: bool) -
     """Write a ballot to `output`, and print what it says and how many must sign it."""
     from graphopt.cli.output import check_writable
     from graphopt.report import Column, Entry, Facts, Report, Table, show
-    from graphopt_governance.ballot import needed
+    from graphopt_governance.exchange.ballot import needed
 
     wanted = needed(ballot.action.kind, chain.snapshot().state)
     check_writable(output)

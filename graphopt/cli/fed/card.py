@@ -47,9 +47,9 @@ def card(
     from graphopt.cli.output import check_writable
     from graphopt.cli.passphrase import prompted
     from graphopt.report import Entry, Facts, Report, show
-    from graphopt_governance.action import names_of
-    from graphopt_governance.cards import own_name, prepare_card
+    from graphopt_governance.exchange.cards import own_name, prepare_card
     from graphopt_governance.home import Home
+    from graphopt_governance.protocol.action import names_of
 
     home = Home.default()
     called = own_name(home, name)

@@ -61,11 +61,11 @@ def init(
     from graphopt.cli.output import check_writable
     from graphopt.cli.passphrase import prompted
     from graphopt.report import Entry, Facts, Report, show
-    from graphopt_governance.cards import Card, make_card
-    from graphopt_governance.founding import Charter, found_federation, invitation_to, require_none
-    from graphopt_governance.governing import standing
+    from graphopt_governance.decide.founding import Charter, found_federation, invitation_to, require_none
+    from graphopt_governance.decide.governing import standing
+    from graphopt_governance.exchange.cards import Card, make_card
+    from graphopt_governance.exchange.names import Names
     from graphopt_governance.home import Home
-    from graphopt_governance.names import Names
 
     home, passphrase = Home.default(chain), prompted()
     check_writable(output)

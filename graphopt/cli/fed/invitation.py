@@ -26,7 +26,7 @@ def invitation(
     """
     from graphopt.cli.output import check_writable
     from graphopt.report import Entry, Facts, Report, show
-    from graphopt_governance.founding import invitation_to
+    from graphopt_governance.decide.founding import invitation_to
     from graphopt_governance.home import Home
 
     check_writable(output)

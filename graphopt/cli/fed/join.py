@@ -61,10 +61,10 @@ def join(
     from graphopt.cli.fed.options import checkpoint_of
     from graphopt.cli.fed.status import describe_standing
     from graphopt.report import Entry, Facts, Report, show
-    from graphopt_governance.founding import prepare_to_join
+    from graphopt_governance.decide.founding import prepare_to_join
+    from graphopt_governance.exchange.invitation import Invitation
+    from graphopt_governance.exchange.names import Names
     from graphopt_governance.home import Home
-    from graphopt_governance.invitation import Invitation
-    from graphopt_governance.names import Names
 
     home = Home.default(chain)
     with step("looking at the federation"):

@@ -25,10 +25,10 @@ def log(
       graphopt fed log --since 120 --json
     """
     from graphopt.report import Cell, Column, Format, Report, Table, show
-    from graphopt_governance.chronicle import chronicle
-    from graphopt_governance.founding import own_federation
+    from graphopt_governance.decide.chronicle import chronicle
+    from graphopt_governance.decide.founding import own_federation
+    from graphopt_governance.exchange.names import Names
     from graphopt_governance.home import Home
-    from graphopt_governance.names import Names
 
     home = Home.default(chain)
     with step("asking the chain"):

@@ -35,11 +35,11 @@ def member_add(
     from graphopt.cli.fed.ballots import hand_out
     from graphopt.cli.fed.options import rights_of
     from graphopt.cli.passphrase import prompted
-    from graphopt_governance.cards import Card
-    from graphopt_governance.changes import draft_admission
-    from graphopt_governance.founding import own_federation
+    from graphopt_governance.decide.changes import draft_admission
+    from graphopt_governance.decide.founding import own_federation
+    from graphopt_governance.exchange.cards import Card
+    from graphopt_governance.exchange.names import Names
     from graphopt_governance.home import Home
-    from graphopt_governance.names import Names
 
     home, passphrase = Home.default(chain), prompted()
     asked = own_federation(home, passphrase)

@@ -38,8 +38,8 @@ def member_change(
     from graphopt.cli.fed.ballots import hand_out
     from graphopt.cli.fed.options import rights_of
     from graphopt.cli.passphrase import prompted
-    from graphopt_governance.changes import draft_rights
-    from graphopt_governance.founding import own_federation
+    from graphopt_governance.decide.changes import draft_rights
+    from graphopt_governance.decide.founding import own_federation
     from graphopt_governance.home import Home
 
     home, passphrase = Home.default(chain), prompted()

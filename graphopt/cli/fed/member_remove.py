@@ -28,8 +28,8 @@ def member_remove(
     """
     from graphopt.cli.fed.ballots import hand_out
     from graphopt.cli.passphrase import prompted
-    from graphopt_governance.changes import draft_removal
-    from graphopt_governance.founding import own_federation
+    from graphopt_governance.decide.changes import draft_removal
+    from graphopt_governance.decide.founding import own_federation
     from graphopt_governance.home import Home
 
     home, passphrase = Home.default(chain), prompted()

@@ -33,9 +33,10 @@ def member_rotate(
     from graphopt.cli.consent import consent
     from graphopt.cli.fed.ballots import hand_out, write_ballot
     from graphopt.cli.passphrase import prompted
-    from graphopt_governance.founding import own_federation
+    from graphopt_governance.chains.opening import settle_rotation
+    from graphopt_governance.decide.founding import own_federation
+    from graphopt_governance.decide.rotation import prepare_rotation
     from graphopt_governance.home import Home
-    from graphopt_governance.rotation import prepare_rotation, settle_rotation
 
     home, passphrase = Home.default(chain), prompted()
     asked = own_federation(home, passphrase)

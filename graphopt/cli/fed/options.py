@@ -11,8 +11,8 @@ import typer
 from graphopt.errors import GraphoptError
 
 if TYPE_CHECKING:
-    from graphopt_governance.action import Right
-    from graphopt_governance.chain import Checkpoint
+    from graphopt_governance.chains.chain import Checkpoint
+    from graphopt_governance.protocol.action import Right
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -42,7 +42,7 @@ class OptionError(GraphoptError):
 
 def rights_of(text: str) -> Right:
     """The rights in `propose,approve`, `all` or `none`; OptionError for any other word."""
-    from graphopt_governance.action import ALL_RIGHTS, Right, names_of, rights_named
+    from graphopt_governance.protocol.action import ALL_RIGHTS, Right, names_of, rights_named
 
     if text == "all":
         return ALL_RIGHTS
@@ -56,7 +56,7 @@ def rights_of(text: str) -> Right:
 
 def checkpoint_of(text: str) -> Checkpoint:
     """The block in `NUMBER:HASH`; OptionError for anything else."""
-    from graphopt_governance.chain import Checkpoint
+    from graphopt_governance.chains.chain import Checkpoint
 
     match = re.fullmatch(r"([0-9]{1,15}):(?:0x)?([0-9a-fA-F]{64})", text)
     if match is None:

@@ -29,7 +29,7 @@ def passphrase(
     from graphopt.cli.passphrase import prompted, prompted_anew
     from graphopt.report import Entry, Facts, Report, show
     from graphopt_governance.home import Home
-    from graphopt_governance.rotation import change_passphrase
+    from graphopt_governance.keys.rekeying import change_passphrase
 
     home = Home.default()
     count = change_passphrase(home, prompted(), prompted_anew(none=none))

@@ -30,8 +30,8 @@ def quorum(
     """
     from graphopt.cli.fed.ballots import hand_out
     from graphopt.cli.passphrase import prompted
-    from graphopt_governance.changes import draft_quorum
-    from graphopt_governance.founding import own_federation
+    from graphopt_governance.decide.changes import draft_quorum
+    from graphopt_governance.decide.founding import own_federation
     from graphopt_governance.home import Home
 
     home, passphrase = Home.default(chain), prompted()

@@ -41,10 +41,10 @@ def relay(
     from graphopt.cli.fed.ballots import show_relayed
     from graphopt.cli.output import check_writable
     from graphopt.cli.passphrase import prompted
-    from graphopt_governance.ballot import Ballot
-    from graphopt_governance.founding import own_federation
+    from graphopt_governance.decide.founding import own_federation
+    from graphopt_governance.decide.relaying import merged, relay_ballots
+    from graphopt_governance.exchange.ballot import Ballot
     from graphopt_governance.home import Home
-    from graphopt_governance.relaying import merged, relay_ballots
 
     one = merged([Ballot.load(path) for path in ballots])
     if output is not None:

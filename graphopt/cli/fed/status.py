@@ -9,9 +9,9 @@ from graphopt.cli.progress import step
 
 if TYPE_CHECKING:
     from graphopt.report import Section
-    from graphopt_governance.chronicle import Undecided
-    from graphopt_governance.governing import Standing
-    from graphopt_governance.names import Names
+    from graphopt_governance.decide.chronicle import Undecided
+    from graphopt_governance.decide.governing import Standing
+    from graphopt_governance.exchange.names import Names
 
 
 def status(chain: ChainOption = None, as_json: AsJson = False) -> None:
@@ -22,12 +22,12 @@ def status(chain: ChainOption = None, as_json: AsJson = False) -> None:
       graphopt fed status --json
     """
     from graphopt.report import Entry, Facts, Format, Report, show
-    from graphopt_governance.chronicle import undecided
-    from graphopt_governance.founding import own_federation
-    from graphopt_governance.governing import standing
+    from graphopt_governance.decide.chronicle import undecided
+    from graphopt_governance.decide.founding import own_federation
+    from graphopt_governance.decide.governing import standing
+    from graphopt_governance.exchange.names import Names
     from graphopt_governance.home import Home
-    from graphopt_governance.member_key import account_at
-    from graphopt_governance.names import Names
+    from graphopt_governance.keys.member_key import account_at
 
     home = Home.default(chain)
     with step("asking the chain"):
@@ -51,7 +51,7 @@ def status(chain: ChainOption = None, as_json: AsJson = False) -> None:
 def describe_standing(now: Standing, names: Names, own: bytes | None) -> tuple[Section, ...]:
     """Rules, members and their keys, as sections of a report; the member with the account `own` is marked."""
     from graphopt.report import Cell, Column, Entry, Facts, Format, Table
-    from graphopt_governance.action import names_of
+    from graphopt_governance.protocol.action import names_of
 
     rules = (
         Entry("quorum", "approvals needed", now.quorum, Format.COUNT),

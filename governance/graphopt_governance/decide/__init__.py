@@ -1,0 +1,1 @@
+"""Founding, changing and auditing a federation; proposing, reviewing, approving and withdrawing bundles."""

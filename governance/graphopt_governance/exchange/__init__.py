@@ -1,0 +1,1 @@
+"""What members hand to each other: cards, invitations, ballots, proposals, inclusions."""

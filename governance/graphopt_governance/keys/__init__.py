@@ -1,0 +1,1 @@
+"""A member's keys, their files, and the passphrase that opens them."""

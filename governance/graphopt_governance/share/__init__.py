@@ -1,0 +1,1 @@
+"""Bundles between members: sealed, published, and taken instead of compiled."""

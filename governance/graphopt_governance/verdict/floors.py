@@ -1,0 +1,185 @@
+"""What a home has seen of a federation: a floor below which no chain and no proof is believed again.
+
+A chain does not go back, a record's nonce, the federation's epoch and a model's versions only rise.  What shows less
+than this home has seen (a ledger restored from a backup that forgets a revocation, a node that is held back, a proof
+from before) is refused, whatever it proves.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from graphopt import strict_json
+from graphopt_governance.chains.chain import Snapshot
+from graphopt_governance.chains.state_trie import Header
+from graphopt_governance.documents import Fields
+from graphopt_governance.errors import ChainError
+from graphopt_governance.keys.key_files import make_private_folder, read_key_file, replace_key_file
+from graphopt_governance.protocol.action import Domain
+
+FORMAT = "graphopt/floor/v1"
+_MAX_FLOOR = 64 * 2**20
+"""Some 90 bytes a bundle that was ever judged: more bundles than anybody has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of one federation: its newest block and that one's hash, its epoch, and by digest and by model.
+
+    `records` has a record's nonce and the block as of which it was read, `models` the latest version there ever was.
+    """
+
+    block: int = 0
+    header: bytes = bytes(32)
+    final: bool = False
+    epoch: int = 0
+    records: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    models: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, digests: Sequence[bytes]) -> Seen:
+        """What a snapshot shows of `digests` (manifests and batches) and of their models."""
+        state = snapshot.state
+        records = {digest: state.record(digest) for digest in digests}
+        models = {record.model for record in records.values() if any(record.model)}
+        return cls(
+            snapshot.block,
+            Header.decode(snapshot.header).digest,
+            snapshot.final,
+            state.number("epoch"),
+            {digest.hex(): (record.nonce, snapshot.block) for digest, record in records.items()},
+            {model.hex(): state.versions(model)[1] for model in models},
+        )
+
+    def risen_by(self, now: Seen) -> Seen:
+        """The floor after `now` was seen too."""
+        records = dict(self.records)
+        for digest, seen in now.records.items():
+            records[digest] = max(seen, records.get(digest, seen))
+        models = {model: max(latest, self.models.get(model, 0)) for model, latest in now.models.items()}
+        newest = now if (now.block, now.final) > (self.block, self.final) else self
+        return replace(newest, epoch=max(self.epoch, now.epoch), records=records, models={**self.models, **models})
+
+    def refuse_less(
+        self, now: Seen, what: str, *, newest: bool, ancestor: Callable[[int], bytes | None] | None = None
+    ) -> None:
+        """ChainError when `what` (in words) shows less than was seen.
+
+        `newest`: it is said to be the newest there is.  `ancestor`: the hash of a block that it descends from.
+        """
+        if newest and now.block < self.block:
+            raise ChainError(
+                f"{what} went back: this home has seen block {self.block} of it, and now its newest is {now.block}"
+            )
+        if now.block == self.block and now.final and self.final and now.header != self.header:
+            raise ChainError(
+                f"{what} was rewritten: block {now.block} was 0x{self.header.hex()[:16]}… when this home saw it,"
+                f" and is 0x{now.header.hex()[:16]}… now"
+            )
+        if newest and ancestor is not None and self.block and now.block > self.block:
+            found = ancestor(self.block)
+            if found != self.header:
+                told = f"is 0x{found.hex()[:16]}…" if found else "is not among those it descends from"
+                raise ChainError(
+                    f"{what} was rewritten: block {self.block} was 0x{self.header.hex()[:16]}… when this home saw it,"
+                    f" and {told} now"
+                )
+        if now.epoch < self.epoch:
+            raise ChainError(
+                f"{what} went back: as of block {now.block} its epoch is {now.epoch}; this home has seen {self.epoch}"
+            )
+        for digest, (nonce, block) in now.records.items():
+            seen_nonce, seen_block = self.records.get(digest, (0, 0))
+            if nonce < seen_nonce or block < seen_block:
+                raise ChainError(
+                    f"{what} went back: as of block {block} the record of {digest[:16]}… has changed {nonce} times,"
+                    f" and this home has seen {seen_nonce} changes as of block {seen_block}"
+                )
+        for model, latest in now.models.items():
+            if latest < self.models.get(model, 0):
+                raise ChainError(
+                    f"{what} went back: a model's latest version is {latest} as of block {now.block},"
+                    f" and this home has seen version {self.models[model]}"
+                )
+
+
+class Floors:
+    """The floors that are kept in `folder`, one file for each federation, of mode 600."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, domain: Domain) -> Seen:
+        """What was seen of the federation at `domain`; ChainError or BundleError for a file that is none."""
+        path = self._path(domain)
+        content = read_key_file(path, _MAX_FLOOR)
+        if content is None:
+            return Seen()
+        what = f"the floor {path}"
+        names = {"chain", "contract", "block", "header", "final", "epoch", "records", "models"}
+        fields = Fields(strict_json.decode(content, what), FORMAT, names, what)
+        if Domain(fields.number("chain"), fields.bytes("contract", 20)) != domain:
+            raise ChainError(f"{what} is of another federation")
+        return Seen(
+            fields.number("block", 2**63),
+            fields.bytes("header", 32),
+            fields.has("final", lambda value: isinstance(value, bool), "true or false"),
+            fields.number("epoch"),
+            {name: (pair[0], pair[1]) for name, pair in fields.has("records", _is_pairs, "records").items()},
+            fields.has("models", _is_numbers, "models"),
+        )
+
+    def rise(self, domain: Domain, now: Seen) -> None:
+        """Keep that `now` was seen; of two processes that do so at once, the floor is that of both."""
+        if self.read(domain).risen_by(now) == self.read(domain):
+            return
+        with self._locked():
+            seen = self.read(domain).risen_by(now)
+            replace_key_file(self._path(domain), strict_json.encode(_document(domain, seen), "the floor"))
+
+    def _path(self, domain: Domain) -> Path:
+        return self._folder / f"floor-{domain.chain_id}-{domain.contract.hex()}.json"
+
+    @contextmanager
+    def _locked(self) -> Generator[None]:
+        make_private_folder(self._folder)
+        handle = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            # not left to closing: a process that was forked meanwhile holds the same lock open
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            os.close(handle)
+
+
+def _document(domain: Domain, seen: Seen) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "chain": str(domain.chain_id),
+        "contract": domain.contract.hex(),
+        "block": str(seen.block),
+        "header": seen.header.hex(),
+        "final": seen.final,
+        "epoch": str(seen.epoch),
+        "records": {digest: list(pair) for digest, pair in seen.records.items()},
+        "models": dict(seen.models),
+    }
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(type(item) is int for item in cast("dict[str, object]", value).values())
+
+
+def _is_pairs(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    pairs = [cast("list[object]", item) for item in cast("dict[str, object]", value).values() if isinstance(item, list)]
+    whole = all(len(pair) == 2 and all(type(number) is int for number in pair) for pair in pairs)
+    return whole and len(pairs) == len(cast("dict[str, object]", value))
