@@ -155,3 +155,15 @@ def test_a_floor_that_cannot_be_read_is_not_taken_for_none(anchored: Path, home:
     path.write_bytes(rfc8785.dumps(json.loads(path.read_bytes()) | change))
     with pytest.raises(GraphoptError, match="floor"):
         actions.verify(anchored)
+
+
+def test_a_home_that_has_judged_thousands_of_bundles_goes_on_judging(anchored: Path, home: Home):
+    actions.verify(anchored)
+    (floor,) = home.proofs.glob("floor-*.json")
+    document = json.loads(floor.read_bytes())
+    document["records"] |= {f"{at:064x}": [1, 1] for at in range(3000)}
+    floor.write_bytes(rfc8785.dumps(document))
+    assert actions.verify(anchored).approved
+    actions.revoke(anchored)
+    assert actions.verify(anchored).exit_code == 15
+    assert len(json.loads(floor.read_bytes())["records"]) == 3001

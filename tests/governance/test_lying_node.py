@@ -307,6 +307,18 @@ def test_a_node_that_is_behind_is_waited_for_by_nobody(world: World):
     assert world.verdict("bad", *nodes, agree=3).facts["as_of_block"] == world.while_approved
 
 
+def test_one_of_three_nodes_cannot_make_what_is_final_look_open(world: World):
+    class NoneFinal(Node):
+        def make_request(self, method: Any, params: Any) -> Any:
+            if params[:1] == ["finalized"]:
+                return {"error": {"code": -39001, "message": "unknown block"}}
+            return super().make_request(method, params)
+
+    nodes = [NoneFinal(world.node, "none"), Node(world.node, "one"), Node(world.node, "two")]
+    assert world.chain(*nodes, agree=2).snapshot().final
+    assert not world.chain(*nodes[:2], agree=2).snapshot().final
+
+
 def test_fewer_than_must_agree_is_no_answer_and_says_who_said_what(world: World):
     nodes = [Node(world.node, "one"), Node(world.node, "two", elsewhere), Node(world.node, "three", silent)]
     with pytest.raises(
@@ -341,6 +353,10 @@ def test_a_node_without_the_checkpoint_is_not_counted(world: World):
 def test_the_same_node_twice_is_one_voice(world: World):
     with pytest.raises(ChainError, match="named twice"):
         world.chain(Node(world.node), Node(world.node), agree=2)
+    again = Node(world.node, "honest")
+    again.endpoint_uri = "http://me:secret@HONEST.:8545/key/"
+    with pytest.raises(ChainError, match="named twice"):
+        world.chain(Node(world.node), again, agree=2)
     with pytest.raises(ChainError, match="3 of 2 nodes cannot agree"):
         world.chain(Node(world.node, "a"), Node(world.node, "b"), agree=3)
 
@@ -421,6 +437,29 @@ def test_a_refusal_by_status_is_said_without_what_may_be_a_secret():
     ):
         rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url + "/a-secret-key")).ask("eth_chainId")
     assert "secret" not in str(caught.value)
+
+
+def test_an_answer_that_is_beyond_all_measure_is_none(monkeypatch: pytest.MonkeyPatch):
+    def endless(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6000000\r\n\r\n")
+        with suppress(OSError):
+            connection.sendall(b'{"result":[' + b"{}," * 2_000_000)
+
+    with serving(endless) as url, pytest.raises(ChainError, match="answers wrongly"):
+        rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url)).ask("eth_getProof")
+
+
+def test_a_node_that_repeats_the_key_in_its_url_is_not_quoted():
+    class Tells:
+        endpoint_uri = "https://me:pass%2Fword@node.example/v3/0123456789abcdef?token=a-long-secret-token"
+
+        def make_request(self, method: Any, params: Any) -> Any:
+            said = "0123456789abcdef of me, pass/word, a-long-secret-token may not"
+            return {"error": {"code": 1, "message": f"project {said} do this"}}
+
+    with pytest.raises(ChainError, match="refused: project … of …, …, … may not do this"):
+        rpc_endpoint.Endpoint(Tells()).ask("eth_chainId")
 
 
 @contextmanager

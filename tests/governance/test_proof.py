@@ -195,3 +195,32 @@ def test_what_is_no_proof_is_one_sentence(verified: Path, home: Home, fields: di
     change(proof_file(home, verified), **fields)
     with pytest.raises(GraphoptError, match=r"^[^\n]+$"):
         actions.verify(verified, offline=True, max_age=DAY)
+
+
+def test_a_block_that_was_too_old_when_it_was_read_has_not_grown_younger_by_being_kept(
+    verified: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    header = Header.decode(Proof.load(proof_file(home, verified)).header)
+    home.policy.write_text('[basis]\nmax_block_age = "1h"')
+    now = header.time + 3 * 3600
+    monkeypatch.setattr(time, "time", lambda: now)
+    for held_back, code in ((0, 0), (2 * 3600, 18)):
+        change(proof_file(home, verified), agreed=["a.node"], taken=str(header.time + held_back))
+        verdict = actions.verify(verified, offline=True, max_age=DAY)
+        assert verdict.exit_code == code, verdict.sentence
+
+
+def test_a_stricter_policy_is_not_laxer_about_a_strangers_proof(
+    verified: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    elsewhere, checkpoint = auditor(tmp_path, verified, home)
+    file = proof_file(home, verified)
+    federation = elsewhere.policy.read_text()
+    now = time.time() + 2 * DAY
+    monkeypatch.setattr(time, "time", lambda: now)
+    for rule in ('max_age = "24h"', 'max_block_age = "24h"'):
+        elsewhere.policy.write_text(f"{federation}[basis]\n{rule}\n")
+        assert actions.verify(verified, elsewhere, proof=file, checkpoint=checkpoint).exit_code == 18, rule
+    elsewhere.policy.write_text(f"{federation}[basis]\noffline = false\n")
+    with pytest.raises(PolicyError, match="does not allow to be offline"):
+        actions.verify(verified, elsewhere, proof=file, checkpoint=checkpoint)

@@ -165,6 +165,10 @@ def test_a_bundle_of_a_batch_is_taken_with_the_proof_that_lies_beside_it(
     assert not owners[0].inclusions.exists()
     lie.write_bytes(proof)
     assert fetch(owners[0], store, place).fetched is not None
+    # one that was planted, or whose batch is approved no more, does not stand in the way of the one that counts
+    shutil.rmtree(place)
+    unapproved.save(owners[0].inclusions)
+    assert fetch(owners[0], store, place).fetched is not None
 
 
 def test_a_sealed_bundle_is_opened_by_a_member_who_may_and_passed_over_by_others(

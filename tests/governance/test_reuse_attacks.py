@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -187,3 +187,24 @@ def test_an_index_that_lies_gets_nothing_in(
     assert "its manifest says otherwise" in of_another
     assert "not anchored" in unapproved
     assert list(place.parent.iterdir()) == []
+
+
+def test_an_index_that_makes_up_a_hundred_thousand_bundles_is_not_asked_about_each(
+    owners: list[Home], chain: Chain, bundle: Path
+):
+    approve(bundle, owners[0])
+    (true,) = chain.events("Anchored")
+
+    class MakesUp:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(chain, name)
+
+        def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> Any:
+            made_up = (replace(true, fields={**true.fields, "digest": at.to_bytes(32)}) for at in range(1, 100_000))
+            return [*made_up, true]
+
+    begin = time.process_time()
+    found = reuse.candidates(cast("Chain", MakesUp()), bytes(32), owners[0])
+    assert found[0] == true.fields["digest"]
+    assert len(found) == 64
+    assert time.process_time() - begin < 10

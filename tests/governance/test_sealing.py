@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,18 @@ def test_a_stranger_is_refused_in_one_sentence_and_nothing_is_left(
     stranger = load_sealing_key(tmp_path / "stranger.age")
     with pytest.raises(SealingError, match="was not sealed for the key age1"):
         open_sealed(tmp_path / "b.age", target, [stranger], None)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_header_with_thousands_of_readers_is_refused_at_once(owners: list[Home], target: Path, tmp_path: Path):
+    stanza = b"-> X25519 %s\n%s\n" % ((b"A" * 43,) * 2)
+    file = tmp_path / "b.age"
+    file.write_bytes(b"age-encryption.org/v1\n" + stanza * 20_000 + b"--- " + b"A" * 43 + b"\n" + bytes(100))
+    begin = time.process_time()
+    with pytest.raises(SealingError, match=r"its header does not end within 65536 bytes"):
+        open_sealed(file, target, [key_of(owners[0])], None)
+    # age reads such a header for more than a minute
+    assert time.process_time() - begin < 5
     assert list(target.parent.iterdir()) == []
 
 

@@ -202,6 +202,8 @@ def test_a_link_in_a_shared_folder_leads_no_one_out(place: Path, bundle: Path, t
         ("s3://key:secret@bucket/store?token=secret#secret", "s3://bucket/store"),
         ("https://user@host/store", "https://host/store"),
         ("simplecache::ftp://me:secret@host/x", "simplecache::ftp://host/x"),
+        ("ftp://me:p@ss@host/x", "ftp://host/x"),
+        ("ftp://me:pa/ss@host/x", "ftp://host/x"),
         ("/mnt/what?", "/mnt/what?"),
         ("/mnt/\x1b[31m", "/mnt/\ufffd[31m"),
     ],
@@ -220,6 +222,22 @@ def test_a_store_that_cannot_be_reached_is_one_sentence_without_secrets(tmp_path
         store.put(bundle, read_manifest(bundle))
     with pytest.raises(StoreError, match="cannot be read"):
         store.manifest(bytes(32))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://me:secret@127.0.0.1:1/x",
+        "reference://secret",
+        "zip://secret::/nowhere.zip",
+        "dir://secret",
+        "generic://x",
+    ],
+)
+def test_a_url_that_fsspec_cannot_open_is_one_sentence(url: str):
+    with pytest.raises(StoreError, match=r"^the store .* cannot be reached: [^\n]*$") as caught:
+        Store.at(url)
+    assert "me:" not in str(caught.value)
 
 
 def test_what_a_back_end_says_is_not_repeated(bundle: Path, monkeypatch: pytest.MonkeyPatch):

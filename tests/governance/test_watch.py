@@ -19,11 +19,13 @@ from graphopt.errors import RefusedError
 from graphopt.ir.types import TensorType
 from graphopt.runtime.compiled import Compiled
 from graphopt_governance import actions
-from graphopt_governance.errors import UnreachableError
+from graphopt_governance.errors import ChainError, UnreachableError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
 from graphopt_governance.verdict.verify import Code, Reason, Verdict
 from graphopt_governance.verdict.watch import Watch
+
+from .conftest import make_bundle
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits.onnx"
 EVERY = 0.05
@@ -52,9 +54,12 @@ class Federation:
     def __init__(self) -> None:
         self.answer: Verdict | Exception = Verdict(())
         self.asked = 0
+        self.silent_about: bytes | None = None
 
     def judge(self, manifest: Manifest) -> Verdict:
         self.asked += 1
+        if manifest.digest == self.silent_about:
+            raise ChainError("the node at far.away does not prove what it says")
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -154,6 +159,40 @@ def test_a_chain_that_stays_silent_ends_it_after_three_questions(bundle: Path, f
     assert model.why is not None
     assert "could not be asked for" in model.why
     assert federation.asked >= 3
+
+
+def test_answers_about_one_bundle_do_not_make_up_for_silence_about_another(
+    bundle: Path, tmp_path: Path, federation: Federation, watch: Watch
+):
+    manifests = [read_manifest(bundle), read_manifest(make_bundle(tmp_path / "other", "cd" * 32))]
+    models = [Model(), Model()]
+    federation.silent_about = manifests[0].digest
+    for manifest, model in zip(manifests, models, strict=True):
+        watch.add(manifest, model, EVERY)
+    until(lambda: models[0].why is not None)
+    assert models[1].why is None
+
+
+def test_a_chain_that_is_out_of_reach_is_asked_once_a_round_and_not_for_each_bundle(
+    tmp_path: Path, federation: Federation, watch: Watch
+):
+    models = [Model() for _ in range(20)]
+    federation.answer = UnreachableError("the node at far.away does not answer")
+    for at, model in enumerate(models):
+        watch.add(read_manifest(make_bundle(tmp_path / str(at), f"{at:064x}")), model, 0.3)
+    until(lambda: all(model.why is not None for model in models))
+    assert federation.asked < 12
+
+
+def test_an_interval_beyond_what_a_thread_can_wait_for_is_an_interval(
+    bundle: Path, federation: Federation, watch: Watch
+):
+    model = Model()
+    watch.add(read_manifest(bundle), model, float("inf"))
+    watch.add(read_manifest(bundle), shorter := Model(), EVERY)
+    until(lambda: federation.asked > 0)
+    assert model.why is None
+    assert shorter.why is None
 
 
 def test_a_short_silence_ends_nothing(bundle: Path, federation: Federation, watch: Watch):

@@ -45,8 +45,7 @@ class Agreement:
     ) -> None:
         if not 1 <= agree <= len(endpoints):
             raise ChainError(f"{agree} of {len(endpoints)} nodes cannot agree")
-        urls = [str(getattr(endpoint.provider, "endpoint_uri", id(endpoint))) for endpoint in endpoints]
-        if len(set(urls)) != len(urls):
+        if len({endpoint.place for endpoint in endpoints}) != len(endpoints):
             raise ChainError("the same node is named twice; one node is one voice")
         self._endpoints = tuple(endpoints)
         self._agree = agree
@@ -75,7 +74,8 @@ class Agreement:
                     continue
                 alike = [at for at, other in said.items() if isinstance(other, Told) and other.raw == told.raw]
                 if len(alike) >= self._agree:
-                    final = all(heads[place].final for place in alike)
+                    # who says that it has no final block yet takes nothing from what enough others hold to be final
+                    final = sum(heads[place].final for place in alike) >= self._agree
                     return Agreed(replace(told, final=final), tuple(self._endpoints[place] for place in alike))
         raise self._disagreement(newest)
 

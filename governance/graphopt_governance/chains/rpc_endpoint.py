@@ -9,6 +9,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Mapping
@@ -25,8 +26,12 @@ from graphopt_governance.wording import printable
 _TIMEOUT_SECONDS = 20
 MOST_SECONDS = 30.0
 """For one whole answer: a node that sends a byte now and then must not hold up those that answer."""
-_MAX_ANSWER = 64 * 2**20
+_MAX_ANSWER = 4 * 2**20
+_MAX_LOGS = 64 * 2**20
+"""Of JSON, which takes twenty times that in memory: only a federation's history is long."""
 _MAX_SENTENCE = 200
+_SECRET = 12
+"""From how many characters on a part of a URL may be a key."""
 
 
 class Provider(Protocol):
@@ -72,6 +77,15 @@ class Endpoint:
         port = f":{url.port}" if url.port else ""
         self.name = f"{url.hostname}{port}" if url.hostname else "hand"
 
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Where the node is, the same however its URL is spelled; the account in front of the host does not count."""
+        url = urlsplit(str(getattr(self.provider, "endpoint_uri", "")))
+        if not url.hostname:
+            return (id(self.provider),)
+        port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+        return url.scheme, url.hostname.rstrip("."), port, url.path.rstrip("/"), url.query
+
     def ask(self, method: str, *params: object) -> Any:
         """The result that the node gives; UnreachableError when none comes, ChainError when it is an error or none."""
         try:
@@ -88,7 +102,7 @@ class Endpoint:
         fields = cast("Mapping[str, Any]", answer)
         if (error := fields.get("error")) is not None:
             detail = cast("Mapping[str, Any]", error) if isinstance(error, Mapping) else {}
-            message = printable(str(detail.get("message") or "no reason given"))[:_MAX_SENTENCE]
+            message = printable(self._without_secrets(str(detail.get("message") or "no reason given")))[:_MAX_SENTENCE]
             raise RefusedByNodeError(self.name, detail.get("code"), message)
         if "result" not in fields:
             raise self.answers_wrongly()
@@ -105,6 +119,15 @@ class Endpoint:
     def answers_wrongly(self) -> ChainError:
         """The error for an answer that is none."""
         return ChainError(f"what answers at {self.name} is no Ethereum node, or answers wrongly")
+
+    def _without_secrets(self, text: str) -> str:
+        """What a node says, less what it was told in its URL: some say which key was wrong."""
+        url = urlsplit(str(getattr(self.provider, "endpoint_uri", "")))
+        told = [part for part in re.split("[/?&=]", f"{url.path}?{url.query}") if len(part) >= _SECRET]
+        for secret in (*told, url.password, url.username):
+            if secret:
+                text = text.replace(unquote(secret), "…").replace(secret, "…")
+        return text
 
     def _silent(self, why: str) -> str:
         return f"the node at {self.name} does not answer{why}; nothing is approved unasked"
@@ -134,6 +157,7 @@ class HttpProvider:
     def make_request(self, method: Any, params: Any) -> Any:
         """The node's answer; OSError when it gives none, ValueError when that is no JSON."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        most = _MAX_LOGS if method == "eth_getLogs" else _MAX_ANSWER
         if self._process != os.getpid():
             # forked: on one connection our answers and the other process's would mix, and who held the lock is gone
             self.close()
@@ -141,12 +165,12 @@ class HttpProvider:
         with self._lock:
             kept = self._connection is not None
             try:
-                return self._in_time(body)
+                return self._in_time(body, most)
             except (http.client.HTTPException, ConnectionError):
                 if not kept:
                     raise
                 # the node closed what was kept; what only reads may be asked twice
-                return self._in_time(body)
+                return self._in_time(body, most)
 
     def close(self) -> None:
         """Give the connection back; the next question opens another."""
@@ -157,13 +181,13 @@ class HttpProvider:
     def __del__(self) -> None:
         self.close()
 
-    def _in_time(self, body: bytes) -> Any:
+    def _in_time(self, body: bytes, most: int) -> Any:
         self._connection = self._connection or self._connect()
         alarm = threading.Timer(MOST_SECONDS, _hang_up, [self._connection])
         alarm.daemon = True
         alarm.start()
         try:
-            return self._exchange(self._connection, body)
+            return self._exchange(self._connection, body, most)
         except BaseException:
             # what is left of this answer must not be taken for the next one
             self.close()
@@ -171,15 +195,15 @@ class HttpProvider:
         finally:
             alarm.cancel()
 
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> Any:
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes, most: int) -> Any:
         connection.request("POST", self._path, body, self._headers)
         response = connection.getresponse()
-        data = response.read(_MAX_ANSWER + 1)
-        if response.length and len(data) <= _MAX_ANSWER:
+        data = response.read(most + 1)
+        if response.length and len(data) <= most:
             raise http.client.IncompleteRead(data, response.length)
         if response.status != 200 and not data.startswith(b"{"):
             raise _Status(response.status)
-        if len(data) > _MAX_ANSWER or strict_json.is_deeper(data, strict_json.MAX_DEPTH):
+        if len(data) > most or strict_json.is_deeper(data, strict_json.MAX_DEPTH):
             raise ValueError("the answer is too large")
         return json.loads(data)
 

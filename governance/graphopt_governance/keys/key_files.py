@@ -47,8 +47,11 @@ def passphrase_from_environment(variable: str = "GRAPHOPT_PASSPHRASE") -> str | 
     return os.environ.get(variable)
 
 
-def read_key_file(path: Path) -> bytes | None:
-    """The content of a key file, None when there is none; KeyFileError when others than its owner can open it."""
+def read_key_file(path: Path, most: int = _MAX_KEY_FILE) -> bytes | None:
+    """The content of a key file, None when there is none; KeyFileError when others than its owner can open it.
+
+    KeyFileError, too, for one of more than `most` bytes.
+    """
     try:
         # O_NONBLOCK: a FIFO in the place of a key must not hang the reader
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -63,7 +66,10 @@ def read_key_file(path: Path) -> bytes | None:
     with os.fdopen(handle, "rb") as file:
         if mode & 0o077:
             raise KeyFileError(f"the key file {path} can be opened by others; make it yours alone: chmod 600 {path}")
-        return file.read(_MAX_KEY_FILE)
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise KeyFileError(f"the key file {path} has more than {most} bytes")
+    return content
 
 
 def make_private_folder(path: Path) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ from graphopt.bundle.place import check_place, taking_place
 from graphopt.errors import GraphoptError
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.chains.opening import open_chain
-from graphopt_governance.errors import StoreError, StoreTimeoutError
-from graphopt_governance.exchange.inclusions import BatchInclusion, inclusion_file
+from graphopt_governance.errors import InclusionError, StoreError, StoreTimeoutError
+from graphopt_governance.exchange.inclusions import BatchInclusion, find_inclusion
 from graphopt_governance.home import Home
 from graphopt_governance.keys.key_files import Passphrase, passphrase_from_environment
 from graphopt_governance.keys.sealing_key import opening_keys
@@ -31,6 +33,7 @@ from graphopt_governance.share.sealing import unseal
 from graphopt_governance.share.store import Store
 
 _MOST_CANDIDATES = 64
+_MOST_TOLD = 1024
 _MAX_INCLUSION = 1 << 14
 _PATIENCE_FOR_A_REMARK = 5.0
 
@@ -109,8 +112,9 @@ def candidates(chain: Chain, key: bytes, home: Home) -> list[bytes]:
         for name in ("Anchored", "Proposed")
     )
     state = chain.snapshot().state
-    found = [digest for digest in dict.fromkeys([*anchored, *proposed]) if _may_be_approved(state, digest)]
-    return found[:_MOST_CANDIDATES]
+    # each is asked about, and a node may make up any number of them
+    told = islice(dict.fromkeys([*anchored, *proposed]), _MOST_TOLD)
+    return list(islice((digest for digest in told if _may_be_approved(state, digest)), _MOST_CANDIDATES))
 
 
 def _may_be_approved(state: State, digest: bytes) -> bool:
@@ -188,13 +192,20 @@ class _Fetch:
     def _bring_inclusion(self) -> None:
         """Take the proof that it is in an approved batch out of the store, where one is needed and holds."""
         state = self.chain.snapshot().state
-        kept = inclusion_file(self.home.inclusions, self.digest)
-        if state.record(self.digest).status is not Status.NOT_ANCHORED or kept.exists():
+        if state.record(self.digest).status is not Status.NOT_ANCHORED:
             return
+        with suppress(InclusionError):
+            kept = find_inclusion(self.home.inclusions, self.digest)
+            if kept is not None and _is_approved(state, kept):
+                return
         data = self.store.read(f"inclusions/{self.digest.hex()}.json", _MAX_INCLUSION)
         if data is None:
             return
         found = BatchInclusion.from_json(strict_json.decode(data, "the inclusion in the store"))
-        batch = state.record(found.commitment)
-        if found.digest == self.digest and found.holds and batch.kind is RecordKind.BATCH:
+        if found.digest == self.digest and _is_approved(state, found):
             found.save(self.home.inclusions)
+
+
+def _is_approved(state: State, found: BatchInclusion) -> bool:
+    batch = state.record(found.commitment)
+    return found.holds and batch.kind is RecordKind.BATCH and batch.status is Status.APPROVED

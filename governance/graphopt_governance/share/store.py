@@ -77,6 +77,9 @@ class Store:
             raise StoreError(f"the store {name} cannot be reached: {error}") from error
         except ValueError as error:
             raise StoreError(f"the store {name} is of no kind that fsspec knows") from error
+        except Exception as error:
+            # a back end that connects at once, or wants more than a URL; its words may hold the URL
+            raise StoreError(f"the store {name} cannot be reached: {_why(error)}") from error
         return cls(filesystem, str(root), name, patience)
 
     @classmethod
@@ -254,9 +257,7 @@ class Store:
             raise self._trouble(error, "read") from error
 
     def _trouble(self, error: Exception, doing: str) -> StoreError:
-        # what a back end says may hold the URL with its credentials; the system's own words do not
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__
-        return StoreError(f"the store {self.name} cannot be {doing}: {why}")
+        return StoreError(f"the store {self.name} cannot be {doing}: {_why(error)}")
 
     @contextmanager
     def _blamed(self, what: str) -> Generator[None]:
@@ -277,8 +278,14 @@ class Store:
 
 def shown(url: str) -> str:
     """A store's URL as it may be shown: without user, password, query or fragment."""
-    plain = re.sub(r"//[^/@]*@", "//", url)
-    return printable(re.split(r"[?#]", plain, maxsplit=1)[0] if "://" in plain else plain)
+    # up to the last @, because a password may hold one, or a slash
+    plain = re.sub(r"//.*@", "//", url) if "://" in url else url
+    return printable(re.split(r"[?#]", plain, maxsplit=1)[0] if "://" in url else url)
+
+
+def _why(error: Exception) -> str:
+    # what a back end says may hold the URL with its credentials; the system's own words do not
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__
 
 
 def _short(digest: bytes) -> str:

@@ -28,9 +28,12 @@ def against_federation(policy: Policy, domain: Domain) -> list[Reason]:
     return reasons
 
 
-def too_old(policy: Policy, snapshot: Snapshot) -> list[Reason]:
-    """What is against a block that other nodes gave; the newest block of one's own ledger may be of any age."""
-    age = time.time() - snapshot.time
+def too_old(policy: Policy, snapshot: Snapshot, when: float | None = None) -> list[Reason]:
+    """What is against a block that other nodes gave; the newest block of one's own ledger may be of any age.
+
+    `when`: the time (seconds since the epoch) at which it was the newest; now where it is None.
+    """
+    age = (time.time() if when is None else when) - snapshot.time
     if snapshot.agreed and age < -_CLOCKS_DIFFER:
         sentence = f"the newest final block is of {utc(snapshot.time)}, which is in the future: a clock is wrong"
         return [Reason(Code.STALE, sentence)]

@@ -24,6 +24,8 @@ from graphopt_governance.keys.key_files import make_private_folder, read_key_fil
 from graphopt_governance.protocol.action import Domain
 
 FORMAT = "graphopt/floor/v1"
+_MAX_FLOOR = 64 * 2**20
+"""Some 90 bytes a bundle that was ever judged: more bundles than anybody has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class Floors:
     def read(self, domain: Domain) -> Seen:
         """What was seen of the federation at `domain`; ChainError or BundleError for a file that is none."""
         path = self._path(domain)
-        content = read_key_file(path)
+        content = read_key_file(path, _MAX_FLOOR)
         if content is None:
             return Seen()
         what = f"the floor {path}"

@@ -63,7 +63,8 @@ class Judge:
         ages = [age for age in (max_age, self.policy.max_age) if age is not None]
         # without a word from the caller, a policy allows a proof to stand in only where it allows to be offline
         allowed = max_age is not None or offline or (self.policy.max_age is not None and self.policy.offline)
-        self.max_age = min(ages) if ages and allowed else None
+        self._oldest = min(ages, default=None)
+        self.max_age = self._oldest if allowed else None
         self._evidence = evidence
         self._floors = Floors(home.proofs)
         if offline and evidence is None and self.max_age is None:
@@ -118,11 +119,16 @@ class Judge:
         self._check(proof, manifest, self._domain() or proof.domain)
         age = time.time() - proof.taken
         when = f"{utc(proof.taken)}, when it rested on {proof.basis}"
-        basis = f"a proof kept in this home since {when}; the chain was {why}"
-        verdict, _ = self._judged(manifest, ProvenChain(proof, basis), None, "the kept proof", newest=False)
-        return _with(verdict, self._staleness(age, "the kept proof"), {"proof_age": max(0, int(age))})
+        chain = ProvenChain(proof, f"a proof kept in this home since {when}; the chain was {why}")
+        snapshot = chain.snapshot()
+        verdict, _ = self._judged(manifest, chain, snapshot, "the kept proof", newest=False)
+        # a block that was too old when the chain was asked has not grown younger by being kept
+        against = self._staleness(age, "the kept proof", self.max_age) + too_old(self.policy, snapshot, proof.taken)
+        return _with(verdict, against, {"proof_age": max(0, int(age))})
 
     def _by_evidence(self, manifest: Manifest, evidence: Evidence) -> Verdict:
+        if not self.policy.offline:
+            raise PolicyError("the policy does not allow to be offline: a stranger's proof does not stand in either")
         proof = Proof.load(evidence.path)
         domain = self._domain() or self.policy.domain
         if domain is None:
@@ -137,17 +143,18 @@ class Judge:
                 f"the proof is under block 0x{header.digest.hex()}, and the checkpoint is 0x{evidence.checkpoint.hex()}"
             )
         basis = f"a proof by somebody else, under block {header.number}, whose hash is the checkpoint that was given"
-        verdict, _ = self._judged(manifest, ProvenChain(proof, basis), None, "the proof", newest=False)
-        # when it was taken is its maker's word; the block's time is proven
+        chain = ProvenChain(proof, basis)
+        verdict, _ = self._judged(manifest, chain, chain.snapshot(), "the proof", newest=False)
+        # when it was taken and which nodes agreed is its maker's word; the block's time is proven
         age = time.time() - header.time
-        against = self._staleness(age, "the proof's block") if self.max_age is not None else []
+        limits = [limit for limit in (self._oldest, self.policy.max_block_age) if limit is not None]
+        against = self._staleness(age, "the proof's block", min(limits)) if limits else []
         return _with(verdict, against, {"proof_age": max(0, int(age))})
 
     def _judged(
-        self, manifest: Manifest, chain: Chain, snapshot: Snapshot | None, what: str, *, newest: bool
+        self, manifest: Manifest, chain: Chain, snapshot: Snapshot, what: str, *, newest: bool
     ) -> tuple[Verdict, Seen]:
         """The verdict, floors and policy obeyed, and what was seen for it."""
-        snapshot = snapshot or chain.snapshot()
         verdict = judge_at(manifest, snapshot, chain, self._home.inclusions)
         batch = verdict.facts.get("batch")
         digests = [manifest.digest] if batch is None else [manifest.digest, bytes.fromhex(batch)]
@@ -156,13 +163,11 @@ class Judge:
         against = against_federation(self.policy, chain.domain) + against_policy(self.policy, manifest, snapshot)
         return _with(verdict, against), seen
 
-    def _staleness(self, age: float, what: str) -> list[Reason]:
+    def _staleness(self, age: float, what: str, limit: float | None) -> list[Reason]:
         if age < -_CLOCKS_DIFFER:
             return [Reason(Code.STALE, f"{what} is from the future, by {span(-age)}: a clock is wrong")]
-        if self.max_age is not None and age > self.max_age:
-            return [
-                Reason(Code.STALE, f"{what} is {span(age)} old, and may be {span(self.max_age)}: ask the chain again")
-            ]
+        if limit is not None and age > limit:
+            return [Reason(Code.STALE, f"{what} is {span(age)} old, and may be {span(limit)}: ask the chain again")]
         return []
 
     def _check(self, proof: Proof, manifest: Manifest, domain: Domain) -> None:

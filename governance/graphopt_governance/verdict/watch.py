@@ -17,11 +17,15 @@ from dataclasses import dataclass
 from graphopt.bundle import Manifest
 from graphopt.bundle.gate import Revocable
 from graphopt.errors import GraphoptError, RefusedError
+from graphopt_governance.errors import UnreachableError
 from graphopt_governance.verdict.policy import span
 from graphopt_governance.verdict.verify import Verdict
 
 _QUESTIONS = 3
 """How many questions in a row may go without an answer."""
+
+_LONGEST_NAP = 3600.0
+"""A thread cannot wait for any number of seconds at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,10 @@ class Watch:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._answered = time.monotonic()
+        self._answered = dict[bytes, float]()
 
     def _start(self) -> None:
         if self._thread is None:
-            self._answered = time.monotonic()
             self._thread = threading.Thread(target=self._run, name="graphopt-gate", daemon=True)
             self._thread.start()
 
@@ -103,7 +106,7 @@ class Watch:
                 every = min(loaded.every for loaded in living)
                 if (left := asked + every - time.monotonic()) > 0:
                     # woken for a shorter interval, or to end; either way what is above is looked at again
-                    self._wake.wait(left)
+                    self._wake.wait(min(left, _LONGEST_NAP))
                     continue
                 asked = time.monotonic()
                 self._ask(living, every)
@@ -113,25 +116,40 @@ class Watch:
             raise
 
     def _ask(self, living: list[_Loaded], every: float) -> None:
-        for digest in dict.fromkeys(loaded.manifest.digest for loaded in living):
-            same = [loaded for loaded in living if loaded.manifest.digest == digest]
-            try:
-                verdict = self._judge(same[0].manifest)
-            except (GraphoptError, OSError) as error:
-                silent = time.monotonic() - self._answered
-                if silent > _QUESTIONS * every:
-                    self._withdraw(f"the chain could not be asked for {span(silent)}: {error}", same)
-                continue
-            self._answered = time.monotonic()
-            if not verdict.approved:
-                self._withdraw(verdict.sentence, same)
+        by_digest: dict[bytes, list[_Loaded]] = {}
+        for loaded in living:
+            by_digest.setdefault(loaded.manifest.digest, []).append(loaded)
+        now = time.monotonic()
+        # by digest: a node that answers about one bundle may keep silent about another; admitted, it was just asked
+        self._answered = {digest: self._answered.get(digest, now - every) for digest in by_digest}
+        nobody: UnreachableError | None = None
+        for digest, same in by_digest.items():
+            failure = nobody or self._question(digest, same)
+            if isinstance(failure, UnreachableError):
+                # where nobody answers, waiting for an answer about each of a thousand bundles would take hours
+                nobody = failure
+            silent = time.monotonic() - self._answered[digest]
+            if failure is not None and silent > _QUESTIONS * every:
+                self._withdraw(f"the chain could not be asked for {span(silent)}: {failure}", same)
+
+    def _question(self, digest: bytes, same: list[_Loaded]) -> GraphoptError | OSError | None:
+        """Ask about one bundle, and withdraw it where it may not run; what it was that kept it from being answered."""
+        try:
+            verdict = self._judge(same[0].manifest)
+        except (GraphoptError, OSError) as error:
+            return error
+        self._answered[digest] = time.monotonic()
+        if not verdict.approved:
+            self._withdraw(verdict.sentence, same)
+        return None
 
     def _withdraw(self, why: str, loaded: list[_Loaded]) -> None:
         for one in loaded:
             if (model := one.model()) is not None:
                 model.withdraw(why)
+        gone = {id(one) for one in loaded}
         with self._lock:
-            self._loaded = [one for one in self._loaded if one not in loaded]
+            self._loaded = [one for one in self._loaded if id(one) not in gone]
 
 
 _all: weakref.WeakSet[Watch] = weakref.WeakSet()
