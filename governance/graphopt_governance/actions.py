@@ -157,6 +157,10 @@ def anchor(
         ask([lines[0], named, *record_lines(manifest, chain.snapshot(), Names.of(home)), *lines[1:]])
 
     _execute(action, chain, home, passphrase, "anchoring", decoded)
+    if model is not None:
+        from graphopt_governance.exchange.names import remember_model
+
+        remember_model(home, model)
     return _anchored(manifest, chain, version, already=False)
 
 

@@ -86,9 +86,10 @@ def chronicle(events: Sequence[Event], names: Names | None = None) -> list[tuple
     return [(event, sentence(event, names)) for event in events]
 
 
-def _version(fields: Mapping[str, Any]) -> str:
+def _version(fields: Mapping[str, Any], names: Names) -> str:
     until = f", until {utc(fields['expires'])}" if fields["expires"] else ""
-    return f"{fields['digest'].hex()} as version {fields['version']} of model {fields['model'].hex()}{until}"
+    model = names.model_label(fields["model"])
+    return f"{fields['digest'].hex()} as version {fields['version']} of model {model}{until}"
 
 
 def _reason(fields: Mapping[str, Any]) -> str:
@@ -103,15 +104,15 @@ def _member_set(fields: Mapping[str, Any], names: Names) -> str:
 
 
 _SENTENCES: Mapping[str, Callable[[Mapping[str, Any], Names], str]] = {
-    "Proposed": lambda of, names: f"member {names.label(of['member'])} proposed {_version(of)}",
-    "Anchored": lambda of, names: f"approved {_version(of)}",
+    "Proposed": lambda of, names: f"member {names.label(of['member'])} proposed {_version(of, names)}",
+    "Anchored": lambda of, names: f"approved {_version(of, names)}",
     "BatchAnchored": lambda of, names: (
         f"approved the batch {of['root'].hex()} of {of['size']} manifests"
         + (f", until {utc(of['expires'])}" if of["expires"] else "")
     ),
     "RolledBack": lambda of, names: (
-        f"made {of['digest'].hex()}, version {of['version']} of model {of['model'].hex()}, current again instead of"
-        f" version {of['left']}"
+        f"made {of['digest'].hex()}, version {of['version']} of model {names.model_label(of['model'])}, current again"
+        f" instead of version {of['left']}"
     ),
     "Revoked": lambda of, names: f"revoked {of['digest'].hex()}{_reason(of)}",
     "Suspended": lambda of, names: f"member {names.label(of['member'])} suspended {of['digest'].hex()}{_reason(of)}",

@@ -23,7 +23,7 @@ from graphopt_governance.decide.relaying import merged
 from graphopt_governance.decide.review import NOT_REBUILT, Measured, check_ballot, count, lines, review
 from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.exchange.ballot import Ask, Ballot, unasked
-from graphopt_governance.exchange.names import Names
+from graphopt_governance.exchange.names import Names, remember_model
 from graphopt_governance.exchange.proposal import (
     BALLOT,
     Proposal,
@@ -145,6 +145,7 @@ def propose(
         # a proposer vouches for the work himself; that nothing was rebuilt is the approvers' concern
         told = [line for line in lines(shown, snapshot, Names.of(home)) if NOT_REBUILT not in line]
         receipt = relay(sign_decoded(announcement, chain, home, passphrase, ask, told)[0], chain)
+    remember_model(home, model)
     return Proposed(manifest.digest.hex(), model, version, receipt.block, str(output), ballot.action.deadline)
 
 
@@ -186,6 +187,8 @@ def approve(
     signed, member = sign_decoded(proposal.ballot, chain, home, passphrase, ask, told)
     written = output or path / BALLOT
     signed = _added(signed, written, chain)
+    if proposal.model is not None:
+        remember_model(home, proposal.model)
     now = count(signed, chain.snapshot())
     subject = proposal.ballot.action.subject.hex()
     return Approved(subject, member, measured is not None, len(now.members), now.needed, str(written))
@@ -210,6 +213,8 @@ def anchor_proposals(
         signatures = "signature is" if now.missing == 1 else "signatures are"
         raise BallotError(f"{now.missing} of {now.needed} {signatures} missing; {now.sentence(Names.of(home))}")
     receipt = relay(ballot, chain)
+    for model in {proposal.model for proposal in proposals.values() if proposal.model is not None}:
+        remember_model(home, model)
     inclusions = [inclusion for proposal in proposals.values() for inclusion in proposal.inclusions]
     files = dict.fromkeys(str(inclusion.save(home.inclusions)) for inclusion in inclusions)
     what, subject = ballot.describe()[0], ballot.action.subject.hex()

@@ -16,6 +16,7 @@ from graphopt.bundle import Manifest
 from graphopt_governance.chains.chain import Chain, Snapshot
 from graphopt_governance.chains.state_trie import Header
 from graphopt_governance.errors import ChainError, PolicyError, UnreachableError
+from graphopt_governance.exchange.names import Names
 from graphopt_governance.home import Home
 from graphopt_governance.protocol.action import Domain
 from graphopt_governance.verdict.against_policy import against_federation, against_policy, too_old
@@ -77,6 +78,11 @@ class Judge:
 
     def judge(self, manifest: Manifest) -> Verdict:
         """Judge a manifest; ChainError when the chain cannot be had and no proof stands in for it."""
+        verdict = self._by_whatever_there_is(manifest)
+        name = Names.of(self._home).model(bytes.fromhex(str(verdict.facts.get("model", ""))))
+        return verdict if name is None else _with(verdict, [], {"model_name": name})
+
+    def _by_whatever_there_is(self, manifest: Manifest) -> Verdict:
         if self._evidence is not None:
             return self._by_evidence(manifest, self._evidence)
         if self._offline:

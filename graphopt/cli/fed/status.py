@@ -106,7 +106,14 @@ def _describe_undecided(still: Undecided, names: Names) -> tuple[Section, ...]:
     )
     waits = tuple((item.what, item.ready, item.block, item.identity) for item in still.waiting)
     rows = tuple(
-        (item.digest, item.model, item.version, names.label(item.member), item.block, item.block_time)
+        (
+            item.digest,
+            names.model_label(bytes.fromhex(item.model)),
+            item.version,
+            names.label(item.member),
+            item.block,
+            item.block_time,
+        )
         for item in still.proposed
     )
     return (
