@@ -45,7 +45,7 @@ def decode(data: bytes, where: str) -> Any:
     except UnicodeDecodeError as error:
         raise BundleError(f"{where} is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
-        raise BundleError(f"{where} is not JSON: {error.msg} at byte {error.pos}") from error
+        raise BundleError(f"{where} is not JSON: {error.msg} (character {error.pos})") from error
     if encode(value, where) != data:
         raise BundleError(f"{where} is not in canonical form (RFC 8785), so its meaning is not fixed")
     return value

@@ -79,6 +79,10 @@ def verify(
 
     if (signature is None) != (public_key is None):
         raise InputError("--signature and --public-key go together: which signature, and by whom")
+    if signature is not None and (proof or checkpoint or offline or max_age):
+        raise InputError(
+            "with --signature no federation is asked: leave out --proof, --checkpoint, --offline, --max-age"
+        )
     with step(f"verifying {bundle}"):
         if signature is not None and public_key is not None:
             from graphopt_governance.verdict.openssf import verify_signature

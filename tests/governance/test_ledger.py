@@ -178,3 +178,34 @@ def test_block_time_never_goes_back(ledger: Ledger, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     anchor(ledger, "a")
     assert ledger.snapshot().time == first + 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE blocks SET header = 'x'",
+        "UPDATE blocks SET header = 5",
+        "UPDATE blocks SET hash = 'x'",
+        "UPDATE nodes SET value = 'x'",
+        "UPDATE nodes SET value = 7",
+        "UPDATE ledger SET value = 'zz' WHERE key = 'chain'",
+        "UPDATE ledger SET value = 'abc' WHERE key = 'contract'",
+        "DELETE FROM ledger WHERE key = 'contract'",
+    ],
+)
+def test_what_is_of_another_kind_than_it_was_written_is_one_sentence(ledger: Ledger, change: str):
+    with sqlite3.connect(ledger.path) as db:
+        db.execute(change)
+    db.close()
+    with pytest.raises(ChainError, match=r"^[^\n]+$"):
+        Ledger.open(ledger.path).snapshot().state.number("epoch")
+
+
+@pytest.mark.parametrize("change", ["data = 'x'", "data = 1", "topics = 'x'", "topics = x'00'"])
+def test_events_that_are_none_are_left_out(ledger: Ledger, change: str):
+    assert ledger.events()
+    with sqlite3.connect(ledger.path) as db:
+        db.execute(f"UPDATE events SET {change}")
+        db.execute("UPDATE blocks SET time = 'never'")
+    db.close()
+    assert ledger.events() == []

@@ -218,3 +218,12 @@ def test_what_model_signing_signs_is_verified_here(model_signing: list[str], mod
     assert verdict.approved, verdict.sentence
     (model / "config.json").write_text("other")
     assert verify(model).exit_code == 10
+
+
+def test_a_key_on_a_curve_that_nobody_knows_is_refused_by_name(tmp_path: Path):
+    # sect163k1, which openssl still writes
+    pem = "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n"
+    raw = bytes.fromhex("3040301006072a8648ce3d020106052b81040001032c0004") + bytes(range(1, 43))
+    (tmp_path / "key.pem").write_text(pem % base64.b64encode(raw).decode())
+    with pytest.raises(BundleError, match="on none of the curves secp256r1"):
+        verify_signature(tmp_path, tmp_path / "model.sig", tmp_path / "key.pem")

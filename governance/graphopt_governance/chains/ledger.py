@@ -43,6 +43,15 @@ if TYPE_CHECKING:
     from graphopt_governance.chains.embedded import Outcome
 
 FORMAT = 1
+# SQLite keeps what it is given, whatever the column is called: what is read is of the kind that is asked for
+_NEWEST = "SELECT number, CAST(hash AS BLOB), CAST(header AS BLOB) FROM blocks ORDER BY number DESC LIMIT 1"
+_SINCE = "SELECT CAST(header AS BLOB) FROM blocks WHERE number >= ? ORDER BY number DESC"
+_NODE = "SELECT CAST(value AS BLOB) FROM nodes WHERE key = ?"
+_EVENTS = (
+    "SELECT e.block, CAST(b.time AS INTEGER), CAST(e.topics AS BLOB), CAST(e.data AS BLOB)"
+    " FROM events e JOIN blocks b ON b.number = e.block WHERE 1"
+)
+
 _SCHEMA = (
     "CREATE TABLE ledger (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE nodes (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
@@ -130,10 +139,15 @@ class Ledger:
         with _connection(path) as db:
             if not _is_made(db):
                 raise ChainError(f"the ledger at {path} is empty")
-            values = dict(cast("list[tuple[str, bytes]]", db.execute("SELECT key, value FROM ledger").fetchall()))
+            values = dict(
+                cast("list[tuple[str, bytes]]", db.execute("SELECT key, CAST(value AS BLOB) FROM ledger").fetchall())
+            )
         if values.get("format") != b"%d" % FORMAT:
             raise ChainError(f"the ledger at {path} has format {values.get('format')!r}; this version reads {FORMAT}")
-        return cls(path, Domain(int(values["chain"]), values["contract"]))
+        chain, contract = values.get("chain", b""), values.get("contract", b"")
+        if not chain.isdigit() or len(contract) != 20:
+            raise ChainError(f"the ledger at {path} was altered: it does not say which federation is in it")
+        return cls(path, Domain(int(chain), contract))
 
     @staticmethod
     def is_made(path: Path) -> bool:
@@ -156,7 +170,7 @@ class Ledger:
     def snapshot(self) -> Snapshot:
         """The contract as of the newest block; ChainError when what the file holds does not hash to its head."""
         with _connection(self.path) as db:
-            row = db.execute("SELECT number, hash, header FROM blocks ORDER BY number DESC LIMIT 1").fetchone()
+            row = db.execute(_NEWEST).fetchone()
         header = Header.decode(row[2]) if row is not None else None
         if row is None or header is None or (header.number, header.digest) != row[:2]:
             raise ChainError(f"the ledger at {self.path} was altered: its newest block does not have its hash")
@@ -174,7 +188,7 @@ class Ledger:
 
     def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> list[Event]:
         """The contract's events, oldest first; of one name, about one digest, of one build where given."""
-        query = "SELECT e.block, b.time, e.topics, e.data FROM events e JOIN blocks b ON b.number = e.block WHERE 1"
+        query = _EVENTS
         values: list[bytes] = []
         if subject is not None:
             query += " AND e.subject = ?"
@@ -212,7 +226,7 @@ class Ledger:
     def _ancestor(self, head: Header, number: int) -> bytes | None:
         """The hash of block `number`, from which each block up to `head` descends; None where one does not."""
         with _connection(self.path) as db:
-            rows = db.execute("SELECT header FROM blocks WHERE number >= ? ORDER BY number DESC", (number,)).fetchall()
+            rows = db.execute(_SINCE, (number,)).fetchall()
         wanted = head.digest
         for (raw,) in rows:
             header = Header.decode(raw)
@@ -224,7 +238,7 @@ class Ledger:
 
     def _node(self, digest: bytes) -> bytes | None:
         with _connection(self.path) as db:
-            row = db.execute("SELECT value FROM nodes WHERE key = ?", (digest,)).fetchone()
+            row = db.execute(_NODE, (digest,)).fetchone()
         return row[0] if row is not None else None
 
 

@@ -207,13 +207,17 @@ class State:
 
 
 def decode_event(topics: Sequence[bytes], data: bytes) -> tuple[str, dict[str, Any]] | None:
-    """An event's name and fields; None for one that is not the contract's."""
+    """An event's name and fields; None for one that is not the contract's, or has not exactly the words that it has."""
     known = _events().get(topics[0]) if topics else None
     if known is None:
         return None
     name, inputs = known
     indexed = list(topics[1:])
     words = [data[at : at + 32] for at in range(0, len(data), 32)]
+    if any(len(item) != 32 for item in (*indexed, *words)) or len(indexed) + len(words) != len(inputs):
+        return None
+    if len(indexed) != sum(is_indexed for *_, is_indexed in inputs):
+        return None
     fields = {field: _value(kind, indexed.pop(0) if is_indexed else words.pop(0)) for field, kind, is_indexed in inputs}
     return name, fields
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn, cast
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -164,6 +164,8 @@ def _public_key(path: Path) -> tuple[ec.EllipticCurvePublicKey, str]:
         key = serialization.load_pem_public_key(_read(path, "the public key"))
     except ValueError as error:
         raise BundleError(f"{path} is no public key in PEM") from error
+    except UnsupportedAlgorithm:
+        _refuse(f"the key in {path} is on none of the curves {', '.join(_HASHES)}")
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _HASHES:
         _refuse(f"the key in {path} is on none of the curves {', '.join(_HASHES)}")
     pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
