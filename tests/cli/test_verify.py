@@ -68,6 +68,9 @@ def test_a_policy_is_obeyed_by_verify_and_run(approved: Path, tmp_path: Path) ->
 def test_a_signature_and_its_key_go_together(approved: Path, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(actions.public_key())
     assert "go together" in refused("verify", approved, "--signature", approved / "manifest.json")
+    key = tmp_path / "key.pem"
+    signed = ("verify", approved, "--signature", approved / "manifest.json", "--public-key", key)
+    assert "no federation is asked" in refused(*signed, "--offline", "--max-age", "1h")
     told = graphopt(
         "verify", approved, "--signature", approved / "manifest.json", "--public-key", tmp_path / "key.pem", "--json"
     )
