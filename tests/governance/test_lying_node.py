@@ -450,6 +450,17 @@ def test_an_answer_that_is_beyond_all_measure_is_none(monkeypatch: pytest.Monkey
         rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url)).ask("eth_getProof")
 
 
+def test_depth_cannot_be_hidden_in_another_encoding():
+    answer = ('{"\u2201":0,"result":' + "[" * 500 + "]" * 500 + "}").encode("utf-16-be")
+
+    def deep(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    with serving(deep) as url, pytest.raises(ChainError, match="answers wrongly"):
+        rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url)).ask("eth_chainId")
+
+
 def test_a_node_that_repeats_the_key_in_its_url_is_not_quoted():
     class Tells:
         endpoint_uri = "https://me:pass%2Fword@node.example/v3/0123456789abcdef?token=a-long-secret-token"
