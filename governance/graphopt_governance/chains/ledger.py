@@ -122,8 +122,11 @@ class Ledger:
         query = "SELECT b.time, t.raw, b.hash FROM blocks b LEFT JOIN transactions t ON t.block = b.number ORDER BY 1"
         with _connection(self.path) as db:
             (genesis_time, _, _), *rows = db.execute(query).fetchall()
-        # the sixth field of a transaction is its data; all else follows from the order
-        calls = [Call(seconds, cast("list[bytes]", rlp_decoding.decode(raw))[5]) for seconds, raw, _ in rows]
+        try:
+            # the sixth field of a transaction is its data; all else follows from the order
+            calls = [Call(seconds, cast("list[bytes]", rlp_decoding.decode(raw))[5]) for seconds, raw, _ in rows]
+        except (ValueError, TypeError, IndexError) as error:
+            raise ChainError(f"the ledger at {self.path} was altered: it has a transaction that is none") from error
         return genesis_time, calls, rows[-1][2]
 
     def block_hashes(self) -> list[bytes]:
@@ -139,6 +142,10 @@ class Ledger:
         with _connection(path) as db:
             if not _is_made(db):
                 raise ChainError(f"the ledger at {path} is empty")
+            # a view or a trigger in a stranger's file would be run, without end, by whoever reads it
+            made = db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+            if {sql for (sql,) in made} != set(_SCHEMA):
+                raise ChainError(f"the ledger at {path} was altered: its tables are not those of a ledger")
             values = dict(
                 cast("list[tuple[str, bytes]]", db.execute("SELECT key, CAST(value AS BLOB) FROM ledger").fetchall())
             )
