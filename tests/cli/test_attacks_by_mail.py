@@ -142,3 +142,22 @@ def test_a_full_disk_takes_no_signature_off_a_log(
     assert "No space left" in members[1].refused("audit", "replay", "log.json", "--sign", "--yes")
     assert (tmp_path / "log.json").read_bytes() == before
     assert json.loads(before)["signatures"]
+
+
+def test_a_signed_ballot_is_not_written_over_by_another(members: list[Organisation], tmp_path: Path) -> None:
+    draft = ("fed", "member", "remove", 3, "-o", "b.json")
+    assert members[0].graphopt(*draft).code == 0
+    assert members[0].graphopt(*draft).code == 0  # nobody has signed it
+    assert members[1].graphopt("approve", "b.json", "--yes").code == 0
+    signed = (tmp_path / "b.json").read_bytes()
+    assert "would be lost" in members[0].refused("fed", "quorum", 3, "-o", "b.json")
+    assert (tmp_path / "b.json").read_bytes() == signed
+
+
+def test_whom_a_ballot_is_about_and_what_changes_is_shown(members: list[Organisation]) -> None:
+    assert members[2].graphopt("fed", "member", "rotate", "-o", "r.json", "--yes").code == 0
+    shown = members[0].graphopt("approve", "r.json", "--yes").err
+    assert "  now member 3 (west): account 0x" in shown
+    assert "  what changes: account, signing key, sealing key\n" in shown
+    assert members[0].graphopt("fed", "member", "remove", 2, "-o", "d.json").code == 0
+    assert "  now member 2 (east): account 0x" in members[2].graphopt("approve", "d.json", "--yes").err

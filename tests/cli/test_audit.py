@@ -23,7 +23,9 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Organisation]
 
 def act(member: Organisation, delay: str) -> None:
     """Put one block on record."""
-    done = member.graphopt("fed", "delay", delay, "--execute", "--yes", "-o", "delay.ballot.json")
+    done = member.graphopt(
+        "fed", "delay", delay, "--execute", "--yes", "-o", f"delay-{member.name}-{delay}.ballot.json"
+    )
     assert done.code == 0, done.err
 
 

@@ -36,7 +36,12 @@ def test_an_altered_ledger_is_one_sentence(tmp_path: Path, alteration: str) -> N
     with sqlite3.connect(path) as db:
         db.executescript(alteration)
     with pytest.raises(GraphoptError):
-        ledger = Ledger.open(path)
-        ledger.snapshot().state.members()
-        ledger.events()
-        ledger.history()
+        read(path)
+
+
+def read(path: Path) -> None:
+    """All that is read of a ledger by whoever joins it, looks at it and audits it."""
+    ledger = Ledger.open(path)
+    ledger.snapshot().state.members()
+    ledger.events()
+    ledger.history()

@@ -138,6 +138,8 @@ def _act(member: Member, kind: Kind, output: Path | None, **fields: Any) -> Acte
     chain = member.chain()
     ballot = draft(chain, kind, **fields)
     check_ballot(ballot, chain)
+    if output is not None:
+        ballot.check_place(output)
     signed = _signed(member, chain, ballot, output, ballot.describe())
     acted = _carry_out(signed, chain, output)
     if acted.ballot is not None:

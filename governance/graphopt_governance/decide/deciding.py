@@ -20,7 +20,7 @@ from graphopt_governance.chains.chain import Chain
 from graphopt_governance.decide.founding import own_federation
 from graphopt_governance.decide.governing import WEEK, draft, relay
 from graphopt_governance.decide.relaying import merged
-from graphopt_governance.decide.review import NOT_REBUILT, Measured, check_ballot, count, lines, review
+from graphopt_governance.decide.review import NOT_REBUILT, Measured, check_ballot, count, lines, member_lines, review
 from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.exchange.ballot import Ask, Ballot, unasked
 from graphopt_governance.exchange.names import Names, remember_model
@@ -255,7 +255,9 @@ def _approve_ballot(
         raise ProposalError(f"{path} approves a bundle: sign it in its proposal (a folder), which shows what it is")
     if rebuild is not None:
         raise ProposalError(f"{path} is a ballot to {ballot.describe()[0]}; there is nothing to rebuild")
-    told = [*ballot.describe(), f"  {count(ballot, check_ballot(ballot, chain)).sentence(Names.of(home))}"]
+    snapshot, names = check_ballot(ballot, chain), Names.of(home)
+    about = member_lines(ballot, snapshot, names)
+    told = [*ballot.describe(), *about, f"  {count(ballot, snapshot).sentence(names)}"]
     signed, member = sign_decoded(ballot, chain, home, passphrase, ask, told)
     signed = _added(signed, output or path, chain)
     now = count(signed, chain.snapshot())

@@ -19,7 +19,7 @@ from graphopt_governance.errors import BallotError, ProposalError
 from graphopt_governance.exchange.ballot import Ballot, needed
 from graphopt_governance.exchange.names import Names
 from graphopt_governance.exchange.proposal import Proposal
-from graphopt_governance.protocol.action import Action, Kind, model_id
+from graphopt_governance.protocol.action import Action, Kind, model_id, names_of
 from graphopt_governance.protocol.batch import Batch
 from graphopt_governance.protocol.contract import Status
 from graphopt_governance.protocol.subject import build_key
@@ -119,6 +119,28 @@ def review(proposal: Proposal, chain: Chain) -> Snapshot:
             if reason.code is not Code.NOT_ANCHORED:
                 raise RefusedError(f"{manifest.digest.hex()[:16]}… cannot be approved: {reason.sentence}")
     return snapshot
+
+
+def member_lines(ballot: Ballot, snapshot: Snapshot, names: Names) -> list[str]:
+    """Of a ballot about a member: who that is now, and what would change; BallotError when there is none."""
+    action, state = ballot.action, snapshot.state
+    if action.kind not in (Kind.CHANGE, Kind.REMOVE):
+        return []
+    number = int.from_bytes(action.subject, "big")
+    member = state.member(number) if 0 < number <= state.number("joined") else None
+    if member is None:
+        raise BallotError(f"there is no member {number} now, so there is nothing to decide")
+    rights = ", ".join(names_of(member.rights)) or "none"
+    shown = [f"  now member {names.label(number)}: account 0x{member.account.hex()}, rights: {rights}"]
+    if action.kind is Kind.CHANGE:
+        changes = {
+            "account": action.name != member.account,
+            "rights": action.amount != member.rights,
+            "signing key": action.evidence != member.signing,
+            "sealing key": action.sealing != member.sealing,
+        }
+        shown.append(f"  what changes: {', '.join(what for what, other in changes.items() if other) or 'nothing'}")
+    return shown
 
 
 def lines(proposal: Proposal, snapshot: Snapshot, names: Names, rebuilt: Measured | None = None) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+from graphopt.errors import GraphoptError
 from graphopt_governance.documents import read_document, write_document
 from graphopt_governance.errors import BallotError
 from graphopt_governance.keys.member_key import MemberKey, in_order, recover
@@ -125,12 +126,29 @@ class Ballot:
         }
 
     def save(self, path: Path) -> None:
-        """Write the ballot's file, beside and renamed; BallotError for more signatures than members can give."""
+        """Write the ballot's file, beside and renamed.
+
+        BallotError for more signatures than members can give, and where a ballot for something else is that somebody
+        has signed: his signature would be lost.
+        """
         if len(self.signatures) > MAX_SIGNATURES:
             raise BallotError(
                 f"together these ballots have more than {MAX_SIGNATURES} signatures; some are no member's"
             )
+        self.check_place(path)
         write_document(path, self.to_json(), "the ballot")
+
+    def check_place(self, path: Path) -> None:
+        """BallotError where a ballot for something else is at `path` that somebody has signed."""
+        try:
+            there = Ballot.load(path)
+        except GraphoptError:
+            return
+        if there.signatures and (there.domain, there.action) != (self.domain, self.action):
+            raise BallotError(
+                f"{path} is a ballot for something else, with {len(there.signatures)} signatures on it that would be"
+                " lost: choose another name (-o)"
+            )
 
     @classmethod
     def load(cls, path: Path) -> Ballot:

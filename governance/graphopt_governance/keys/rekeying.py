@@ -27,7 +27,9 @@ def change_passphrase(home: Home, old: Passphrase, new: Passphrase) -> int:
     """
     finish(home)
     if (home.next_keys / home.member_key.name).exists():
-        raise KeyFileError(f"a rotation of keys is under way ({home.next_keys}); end that first")
+        raise KeyFileError(
+            f"a rotation of keys is under way: relay its ballot, or remove {home.next_keys} to give it up"
+        )
     with alone(home):
         opened = _opened(home, home.keys, old)
         if not opened:

@@ -45,6 +45,7 @@ def hand_out(
     from graphopt_governance.exchange.ballot import needed
 
     check_writable(output)
+    ballot.check_place(output)
     if execute:
         if (wanted := needed(ballot.action.kind, chain.snapshot().state)) > 1:
             raise BallotError(f"this takes {wanted} signatures: leave --execute out and let the others sign it")
