@@ -33,7 +33,8 @@ def decode(data: bytes) -> Image:
     if is_deeper(data, MAX_DEPTH):
         _fail(f"it is nested deeper than {MAX_DEPTH} levels")
     try:
-        document = json.loads(data)
+        # as UTF-8 and nothing else: of UTF-16 the depth is not what it seems
+        document = json.loads(data.decode())
     except ValueError as error:
         raise BundleError(f"program file: not JSON ({type(error).__name__})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:

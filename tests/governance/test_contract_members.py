@@ -185,4 +185,6 @@ def test_the_delay_has_a_limit_and_changes_with_delay(found: Found):
     fed.send(action)
     assert fed.state.number("delay") == 0
     with refuses("the delay is too long"):
-        fed.do(Kind.DELAY, 1, 2, amount=31 * DAY)
+        fed.do(Kind.DELAY, 1, 2, amount=30 * DAY + 1)
+    fed.do(Kind.DELAY, 1, 2, amount=30 * DAY)
+    assert fed.state.number("delay") == 30 * DAY

@@ -22,6 +22,8 @@ def test_a_later_version_supersedes_and_an_old_one_cannot_be_pushed_back(fed: Fe
     assert (fed.approved("a"), fed.approved("b")) == (True, False)
     fed.anchor("c", 1, 2)
     assert fed.state.versions(model_id("m")) == (3, 3)
+    fed.do(Kind.ROLLBACK, 1, 2, subject=digest("b"), amount=3)
+    assert fed.state.versions(model_id("m")) == (2, 3)
 
 
 def test_of_two_approvals_for_the_same_version_one_wins(fed: Federation):

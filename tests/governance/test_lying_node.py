@@ -459,14 +459,29 @@ def test_a_refusal_by_status_is_said_without_what_may_be_a_secret():
 
 
 def test_an_answer_that_is_beyond_all_measure_is_none(monkeypatch: pytest.MonkeyPatch):
-    def endless(connection: socket.socket) -> None:
-        connection.recv(4096)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6000000\r\n\r\n")
-        with suppress(OSError):
-            connection.sendall(b'{"result":[' + b"{}," * 2_000_000)
+    monkeypatch.setattr(rpc_endpoint, "_MAX_ANSWER", 1000)
+    monkeypatch.setattr(rpc_endpoint, "_MAX_LOGS", 2000)
+    answer = b'{"result":"%s"}' % (b"0" * 1500)
 
-    with serving(endless) as url, pytest.raises(ChainError, match="answers wrongly"):
-        rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url)).ask("eth_getProof")
+    def long(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    with serving(long) as url:
+        with pytest.raises(ChainError, match="answers wrongly"):
+            rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url)).ask("eth_getProof")
+        assert len(rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url)).ask("eth_getLogs")) == 1500
+
+
+def test_depth_cannot_be_hidden_in_another_encoding():
+    answer = ('{"\u2201":0,"result":' + "[" * 500 + "]" * 500 + "}").encode("utf-16-be")
+
+    def deep(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    with serving(deep) as url, pytest.raises(ChainError, match="answers wrongly"):
+        rpc_endpoint.Endpoint(rpc_endpoint.HttpProvider(url)).ask("eth_chainId")
 
 
 def test_a_node_that_repeats_the_key_in_its_url_is_not_quoted():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -102,6 +103,26 @@ def test_a_policy_never_admits_what_is_not_approved(bundle: Path, home: Home):
     home.folder.mkdir(exist_ok=True)
     under(home, "[bundle]\nchecked = false")
     assert actions.verify(bundle).exit_code == 14
+
+
+@pytest.mark.parametrize(
+    ("build", "rule", "sentence"),
+    [
+        ({"targets": []}, 'targets = ["x86-64-v4"]', "it has code for x86-64-v3, and only x86-64-v4 may run"),
+        ({"targets": ["x86-64-v4"]}, 'targets = ["x86-64-v4"]', "it has code for x86-64-v3"),
+        ({"evidence": {"worst_difference": -1}}, "worst_difference = 1", "does not say by how much"),
+    ],
+)
+def test_a_manifest_that_says_less_than_is_so_does_not_get_by(
+    bundle: Path, home: Home, build: dict[str, Any], rule: str, sentence: str
+):
+    write_manifest(bundle, {"source": {"sha256": "ab" * 32}, "options": {"level": "exact"}, **build})
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    under(home, f"[bundle]\n{rule}")
+    verdict = actions.verify(bundle)
+    assert verdict.exit_code == 19
+    assert sentence in verdict.sentence
 
 
 def test_a_policy_that_forbids_to_be_offline_is_obeyed(approved: Path, home: Home):

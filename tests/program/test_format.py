@@ -141,3 +141,9 @@ def test_deep_nesting_is_refused_where_a_library_raised_the_recursion_limit():
             decode(b'{"a":' + b"[" * 100_000)
     finally:
         sys.setrecursionlimit(limit)
+
+
+def test_depth_cannot_be_hidden_in_another_encoding():
+    deep = '{"\u2201":0,"format":' + "[" * 100_000
+    with pytest.raises(BundleError, match="not JSON"):
+        decode(deep.encode("utf-16-be"))

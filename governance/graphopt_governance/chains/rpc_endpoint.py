@@ -205,7 +205,8 @@ class HttpProvider:
             raise _Status(response.status)
         if len(data) > most or strict_json.is_deeper(data, strict_json.MAX_DEPTH):
             raise ValueError("the answer is too large")
-        return json.loads(data)
+        # as UTF-8 and nothing else: of UTF-16 the depth is not what it seems
+        return json.loads(data.decode())
 
     def _connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.endpoint_uri)

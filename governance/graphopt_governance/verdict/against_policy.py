@@ -54,8 +54,12 @@ def against_policy(policy: Policy, manifest: Manifest, snapshot: Snapshot) -> li
     if policy.levels is not None and level not in policy.levels:
         reasons.append(_reason(f"it was compiled at level {_shown(level)}, and {_listed(policy.levels)} may run"))
     targets = build.get("targets")
-    names = cast("list[Any]", targets) if isinstance(targets, list) else [targets]
-    if policy.targets is not None and (other := [name for name in names if name not in policy.targets]):
+    names = [*cast("list[Any]", targets)] if isinstance(targets, list) else [targets]
+    # what it says and what it has: code that is not told of runs all the same
+    names += [record.name.split("/")[1] for record in manifest.files if record.name.startswith("native/")]
+    if policy.targets is not None and not names:
+        reasons.append(_reason("its manifest does not say for which machines it has code"))
+    elif policy.targets is not None and (other := [name for name in names if name not in policy.targets]):
         reasons.append(_reason(f"it has code for {_shown(other[0])}, and {_listed(policy.targets)} may run"))
     reasons += _against_evidence(policy, _fields(build.get("evidence")))
     if policy.models is not None:
@@ -77,7 +81,7 @@ def _against_evidence(policy: Policy, evidence: Mapping[str, Any]) -> list[Reaso
         return [_reason("it was not checked against the reference when it was compiled")]
     if policy.worst_difference is None:
         return []
-    if isinstance(worst, bool) or not isinstance(worst, int | float) or not math.isfinite(worst):
+    if isinstance(worst, bool) or not isinstance(worst, int | float) or not 0 <= worst < math.inf:
         return [_reason("its manifest does not say by how much its outputs differ from the reference's")]
     if worst > policy.worst_difference:
         return [
