@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from graphopt.bundle import write_manifest
 from graphopt_governance.home import Home
 
+from .anvil_node import AnvilNode, Node, anvil_node, snapshot, turn_back
+from .ethereum_node import InProcessNode
 from .evm import EmbeddedEvm, Evm, anvils
 from .federation import Federation, Found
 
@@ -44,6 +46,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.delenv("GRAPHOPT_PASSPHRASE", raising=False)
     monkeypatch.delenv("GRAPHOPT_PASSPHRASE_FILE", raising=False)
     return Home.default()
+
+
+NODES = ["eth-tester", pytest.param("anvil", marks=pytest.mark.anvil)]
+"""What a test runs against that asks a node: py-evm in this process, and then anvil."""
+
+
+@pytest.fixture(scope="session")
+def session_anvil() -> Generator[AnvilNode]:
+    """The anvil that all tests share which do not end it."""
+    with anvil_node() as node:
+        yield node
+
+
+@contextmanager
+def fresh_node(kind: str, request: pytest.FixtureRequest) -> Generator[Node]:
+    """A node of this kind, whose chain is as before when it is given back."""
+    if kind == "eth-tester":
+        yield InProcessNode()
+        return
+    node: AnvilNode = request.getfixturevalue("session_anvil")
+    before = snapshot(node)
+    yield node
+    node.finalized, node.before, node.makes_final = None, None, True
+    turn_back(node, before)
 
 
 @pytest.fixture(scope="session")

@@ -32,8 +32,9 @@ from graphopt_governance.keys.member_key import MemberKey, load_member_key
 from graphopt_governance.verdict.judging import Judge
 from graphopt_governance.verdict.verify import Verdict, judge
 
-from .conftest import make_bundle
-from .ethereum_node import InProcessNode, fund
+from .anvil_node import Node as HonestNode
+from .conftest import NODES, fresh_node, make_bundle
+from .ethereum_node import fund
 from .wire import FIELDS
 
 Alter = Callable[[str, Any], Any]
@@ -43,7 +44,7 @@ Alter = Callable[[str, Any], Any]
 class Node:
     """A node by name, which says of `behind` what `alter` makes of it, and remembers what it heard."""
 
-    def __init__(self, behind: InProcessNode, name: str = "honest", alter: Alter = lambda _, answer: answer) -> None:
+    def __init__(self, behind: HonestNode, name: str = "honest", alter: Alter = lambda _, answer: answer) -> None:
         self.behind, self.alter = behind, alter
         self.endpoint_uri = f"http://{name}:8545/key"
         self._heard: dict[str, Any] = {}
@@ -58,14 +59,14 @@ class Node:
 class World:
     """A federation on a chain, with a bundle that is approved and one that was revoked."""
 
-    def __init__(self, folder: Path, home: Home) -> None:
-        self.home, self.node = home, InProcessNode()
+    def __init__(self, folder: Path, home: Home, node: HonestNode) -> None:
+        self.home, self.node = home, node
         fund(self.node, load_member_key(home.member_key).account)
         self.bundles = {name: make_bundle(folder / name, letter * 64) for name, letter in (("good", "a"), ("bad", "b"))}
         for bundle in self.bundles.values():
             actions.sign(bundle, home)
             actions.anchor(bundle, home=home)
-        self.while_approved = Web3(self.node).eth.block_number
+        self.while_approved = Web3(self.node).eth.get_block("finalized").get("number", 0)
         actions.revoke(self.bundles["bad"], "wrong", home=home)
         where = read_where(home)
         assert where is not None
@@ -86,27 +87,18 @@ class World:
         return judge(self.manifest(name), self.chain(*nodes, agree=agree, checkpoint=checkpoint))
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+@pytest.fixture(scope="module", params=NODES)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+    """Behind eth-tester's node, and then behind anvil."""
     folder = tmp_path_factory.mktemp("world")
     home = Home(folder / "home", "http://node.invalid:8545")
-    with pytest.MonkeyPatch.context() as patch:
-        node: list[InProcessNode] = []
+    with fresh_node(request.param, request) as node, pytest.MonkeyPatch.context() as patch:
 
-        def provider_at(url: str) -> InProcessNode:
-            return node[0]
+        def provider_at(url: str) -> HonestNode:
+            return node
 
         patch.setattr(rpc_endpoint, "provider_at", provider_at)
-        patch.setattr(InProcessNode, "__init__", _remembering(node, InProcessNode.__init__))
-        yield World(folder, home)
-
-
-def _remembering(made: list[InProcessNode], initialise: Callable[..., None]) -> Callable[..., None]:
-    def initialise_and_remember(self: InProcessNode) -> None:
-        initialise(self)
-        made.append(self)
-
-    return initialise_and_remember
+        yield World(folder, home, node)
 
 
 EXPECTED = {"good": 0, "bad": 15}
@@ -180,6 +172,33 @@ def test_a_proof_that_is_cut_short_proves_no_absence(world: World):
     for name in EXPECTED:
         with pytest.raises(ChainError, match="nodes of the state on the way to it are missing"):
             world.verdict(name, Node(world.node, alter=cut))
+
+
+def test_a_node_of_another_chain_is_refused(world: World):
+    def alter(method: str, answer: Any) -> Any:
+        return {"result": "0x1"} if method == "eth_chainId" else answer
+
+    for name in EXPECTED:
+        with pytest.raises(ChainError, match="serves chain 1; the federation is on chain"):
+            world.verdict(name, Node(world.node, alter=alter))
+
+
+def test_a_state_that_is_made_up_around_other_code_is_refused(world: World):
+    """A whole lie: a header with its hash, and under it a proven account at the contract's address."""
+    account = rlp.encode([b"\1", b"", keccak(b"\x80"), keccak(b"code that approves everything")])
+    # a tree of one leaf, whose path is the hash of the address: 64 nibbles, an even number
+    leaf = rlp.encode([b"\x20" + keccak(world.where.domain.contract), account])
+
+    def alter(method: str, answer: Any) -> Any:
+        if method == "eth_getBlockByNumber":
+            return {"result": with_its_hash(answer["result"] | {"stateRoot": "0x" + keccak(leaf).hex()})}
+        if method == "eth_getProof":
+            answer["result"]["accountProof"] = ["0x" + leaf.hex()]
+        return answer
+
+    for name in EXPECTED:
+        with pytest.raises(ChainError, match="is not the federation's: its code differs"):
+            world.verdict(name, Node(world.node, alter=alter))
 
 
 @pytest.mark.parametrize("field", ["stateRoot", "number", "timestamp", "extraData", "baseFeePerGas", "requestsHash"])
