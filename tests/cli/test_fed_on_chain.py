@@ -13,7 +13,8 @@ from graphopt_governance.chains import rpc_endpoint
 from graphopt_governance.chains.where import read_where
 from graphopt_governance.keys.member_key import load_member_key
 from tests.cli.organisations import organisations
-from tests.governance.ethereum_node import InProcessNode, anvil, fund
+from tests.governance.anvil_node import anvil_node
+from tests.governance.ethereum_node import InProcessNode, fund
 
 ONE, TWO, SECRET = "http://one.invalid:8545", "http://two.invalid:8545", "http://two.invalid:8545/a-secret-key"
 
@@ -74,7 +75,7 @@ def test_a_federation_lives_on_a_chain_as_on_a_ledger(tmp_path: Path, monkeypatc
 
 @pytest.fixture
 def real() -> Generator[BaseProvider]:
-    with anvil() as provider:
+    with anvil_node() as provider:
         yield provider
 
 
