@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from web3 import Web3
@@ -24,7 +26,12 @@ def ask(provider: BaseProvider, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def provider_at(url: str) -> BaseProvider:
         assert url in (ONE, TWO, SECRET)
-        return provider
+        if not isinstance(provider, InProcessNode):
+            return provider
+        # it has no URL of its own, and by another one it is another voice
+        named: Any = copy(provider)
+        named.endpoint_uri = url
+        return named
 
     monkeypatch.setattr(rpc_endpoint, "provider_at", provider_at)
 
