@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from web3 import Web3
@@ -13,7 +15,8 @@ from graphopt_governance.chains import rpc_endpoint
 from graphopt_governance.chains.where import read_where
 from graphopt_governance.keys.member_key import load_member_key
 from tests.cli.organisations import organisations
-from tests.governance.ethereum_node import InProcessNode, anvil, fund
+from tests.governance.anvil_node import anvil_node
+from tests.governance.ethereum_node import InProcessNode, fund
 
 ONE, TWO, SECRET = "http://one.invalid:8545", "http://two.invalid:8545", "http://two.invalid:8545/a-secret-key"
 
@@ -23,7 +26,12 @@ def ask(provider: BaseProvider, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def provider_at(url: str) -> BaseProvider:
         assert url in (ONE, TWO, SECRET)
-        return provider
+        if not isinstance(provider, InProcessNode):
+            return provider
+        # it has no URL of its own, and by another one it is another voice
+        named: Any = copy(provider)
+        named.endpoint_uri = url
+        return named
 
     monkeypatch.setattr(rpc_endpoint, "provider_at", provider_at)
 
@@ -74,7 +82,7 @@ def test_a_federation_lives_on_a_chain_as_on_a_ledger(tmp_path: Path, monkeypatc
 
 @pytest.fixture
 def real() -> Generator[BaseProvider]:
-    with anvil() as provider:
+    with anvil_node() as provider:
         yield provider
 
 

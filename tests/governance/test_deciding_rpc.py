@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -28,17 +27,17 @@ from graphopt_governance.exchange.ballot import Ballot
 from graphopt_governance.exchange.cards import make_card
 from graphopt_governance.home import Home
 
-from .conftest import make_bundle
-from .ethereum_node import InProcessNode, anvil, fund
+from .conftest import NODES, fresh_node, make_bundle
+from .ethereum_node import fund
 
 URL = "http://node.invalid:8545"
 MODEL = b"an ONNX model, as far as governance knows"
 
 
-@pytest.fixture(params=["eth-tester", pytest.param("anvil", marks=pytest.mark.anvil)])
+@pytest.fixture(params=NODES)
 def node(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[BaseProvider]:
     """A node at every URL."""
-    with anvil() if request.param == "anvil" else nullcontext(InProcessNode()) as provider:
+    with fresh_node(request.param, request) as provider:
 
         def provider_at(url: str) -> BaseProvider:
             return provider

@@ -90,7 +90,9 @@ def live_through(bundle: Path, home: Home) -> None:
     anchored = actions.anchor(bundle, "digits")
     assert (anchored.version, anchored.already) == (1, False)
     assert "finalized block" in anchored.ledger
-    assert actions.anchor(bundle, "digits") == replace(anchored, already=True)
+    again = actions.anchor(bundle, "digits")
+    # on a chain whose blocks come by themselves there may be a newer one to rest on
+    assert again == replace(anchored, already=True, ledger=again.ledger)
     verdict = actions.verify(bundle)
     assert verdict.approved, verdict.sentence
     assert verdict.facts["anchored_block"] == anchored.block
