@@ -11,11 +11,13 @@ import pytest
 
 from graphopt.bundle import write_manifest
 from graphopt_governance.home import Home
+from graphopt_governance.share.store import Store
 
 from .anvil_node import AnvilNode, Node, anvil_node, snapshot, turn_back
 from .ethereum_node import InProcessNode
 from .evm import EmbeddedEvm, Evm, anvils
 from .federation import Federation, Found
+from .members import homes
 
 FILES = {
     "model.onnx": b"\x08\x0a" + bytes(range(64)),
@@ -102,3 +104,22 @@ def found(machine: Callable[[], Evm]) -> Generator[Found]:
 def fed(found: Found) -> Federation:
     """Three members, quorum two, no delay."""
     return found()
+
+
+@pytest.fixture
+def owners(tmp_path: Path) -> list[Home]:
+    """Two members, each with a home of his own."""
+    return homes(tmp_path, "north", "east")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store in a folder."""
+    return Store.at(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where a bundle that is taken gets its place; nothing else is in its folder."""
+    (tmp_path / "inbox").mkdir()
+    return tmp_path / "inbox" / "bundle"

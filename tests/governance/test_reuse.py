@@ -28,29 +28,13 @@ from graphopt_governance.share.store import Store
 
 from .conftest import make_bundle
 from .federation import number
-from .members import approve, decide, found, homes
+from .members import approve, decide, found
 from .reuse_work import WANTED, fetch, nothing
-
-
-@pytest.fixture
-def owners(tmp_path: Path) -> list[Home]:
-    return homes(tmp_path, "north", "east")
 
 
 @pytest.fixture
 def chain(owners: list[Home]) -> Chain:
     return found(owners)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    (tmp_path / "inbox").mkdir()
-    return tmp_path / "inbox" / "bundle"
 
 
 def test_what_one_member_publishes_another_takes_instead_of_compiling(

@@ -26,29 +26,13 @@ from graphopt_governance.share.publishing import publish
 from graphopt_governance.share.store import Store
 
 from .conftest import make_bundle
-from .members import approve, found, homes
+from .members import approve, found
 from .reuse_work import WANTED, fetch, nothing
-
-
-@pytest.fixture
-def owners(tmp_path: Path) -> list[Home]:
-    return homes(tmp_path, "north", "east")
 
 
 @pytest.fixture
 def chain(owners: list[Home]) -> Chain:
     return found(owners)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    (tmp_path / "inbox").mkdir()
-    return tmp_path / "inbox" / "bundle"
 
 
 def folder_of(tmp_path: Path, digest: bytes) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,19 @@ ExecuteOption = Annotated[
     bool,
     typer.Option("--execute", help="Sign and relay it at once; where one approval is enough."),
 ]
+
+
+def draft(
+    make: Callable[[Chain], Ballot], output: Path, *, chain: str | None, execute: bool, yes: bool, as_json: bool
+) -> None:
+    """Draft a ballot for the federation of this home (on `chain`, where it is given), and hand it out."""
+    from graphopt.cli.passphrase import prompted
+    from graphopt_governance.decide.founding import own_federation
+    from graphopt_governance.home import Home
+
+    home, passphrase = Home.default(chain), prompted()
+    asked = own_federation(home, passphrase)
+    hand_out(make(asked), asked, home, passphrase, output, execute=execute, yes=yes, as_json=as_json)
 
 
 def hand_out(

@@ -24,15 +24,8 @@ def cancel(
     Example:
       graphopt fed cancel
     """
-    from graphopt.cli.fed.ballots import hand_out
-    from graphopt.cli.passphrase import prompted
+    from graphopt.cli.fed.ballots import draft
     from graphopt_governance.decide.changes import draft_cancel
-    from graphopt_governance.decide.founding import own_federation
-    from graphopt_governance.home import Home
 
-    home, passphrase = Home.default(chain), prompted()
-    asked = own_federation(home, passphrase)
-    ballot = draft_cancel(asked)
-    hand_out(
-        ballot, asked, home, passphrase, output or Path("cancel.ballot.json"), execute=execute, yes=yes, as_json=as_json
-    )
+    path = output or Path("cancel.ballot.json")
+    draft(draft_cancel, path, chain=chain, execute=execute, yes=yes, as_json=as_json)

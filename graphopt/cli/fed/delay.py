@@ -31,24 +31,10 @@ def delay(
     Example:
       graphopt fed delay 1d
     """
-    from graphopt.cli.fed.ballots import hand_out
+    from graphopt.cli.fed.ballots import draft
     from graphopt.cli.fed.options import seconds_of
-    from graphopt.cli.passphrase import prompted
     from graphopt_governance.decide.changes import draft_delay
-    from graphopt_governance.decide.founding import own_federation
-    from graphopt_governance.home import Home
 
-    home, passphrase = Home.default(chain), prompted()
-    asked = own_federation(home, passphrase)
     seconds = seconds_of(length)
-    ballot = draft_delay(asked, seconds)
-    hand_out(
-        ballot,
-        asked,
-        home,
-        passphrase,
-        output or Path(f"delay-{seconds}.ballot.json"),
-        execute=execute,
-        yes=yes,
-        as_json=as_json,
-    )
+    path = output or Path(f"delay-{seconds}.ballot.json")
+    draft(lambda asked: draft_delay(asked, seconds), path, chain=chain, execute=execute, yes=yes, as_json=as_json)

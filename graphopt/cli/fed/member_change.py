@@ -35,23 +35,10 @@ def member_change(
     Example:
       graphopt fed member change 3 --rights propose,report
     """
-    from graphopt.cli.fed.ballots import hand_out
+    from graphopt.cli.fed.ballots import draft
     from graphopt.cli.fed.options import rights_of
-    from graphopt.cli.passphrase import prompted
     from graphopt_governance.decide.changes import draft_rights
-    from graphopt_governance.decide.founding import own_federation
-    from graphopt_governance.home import Home
 
-    home, passphrase = Home.default(chain), prompted()
-    asked = own_federation(home, passphrase)
-    ballot = draft_rights(asked, number, rights_of(rights))
-    hand_out(
-        ballot,
-        asked,
-        home,
-        passphrase,
-        output or Path(f"change-{number}.ballot.json"),
-        execute=execute,
-        yes=yes,
-        as_json=as_json,
-    )
+    new = rights_of(rights)
+    path = output or Path(f"change-{number}.ballot.json")
+    draft(lambda asked: draft_rights(asked, number, new), path, chain=chain, execute=execute, yes=yes, as_json=as_json)

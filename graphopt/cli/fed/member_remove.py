@@ -26,22 +26,8 @@ def member_remove(
     Example:
       graphopt fed member remove 3
     """
-    from graphopt.cli.fed.ballots import hand_out
-    from graphopt.cli.passphrase import prompted
+    from graphopt.cli.fed.ballots import draft
     from graphopt_governance.decide.changes import draft_removal
-    from graphopt_governance.decide.founding import own_federation
-    from graphopt_governance.home import Home
 
-    home, passphrase = Home.default(chain), prompted()
-    asked = own_federation(home, passphrase)
-    ballot = draft_removal(asked, number)
-    hand_out(
-        ballot,
-        asked,
-        home,
-        passphrase,
-        output or Path(f"remove-{number}.ballot.json"),
-        execute=execute,
-        yes=yes,
-        as_json=as_json,
-    )
+    path = output or Path(f"remove-{number}.ballot.json")
+    draft(lambda asked: draft_removal(asked, number), path, chain=chain, execute=execute, yes=yes, as_json=as_json)

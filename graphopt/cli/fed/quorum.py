@@ -28,22 +28,8 @@ def quorum(
     Example:
       graphopt fed quorum 3
     """
-    from graphopt.cli.fed.ballots import hand_out
-    from graphopt.cli.passphrase import prompted
+    from graphopt.cli.fed.ballots import draft
     from graphopt_governance.decide.changes import draft_quorum
-    from graphopt_governance.decide.founding import own_federation
-    from graphopt_governance.home import Home
 
-    home, passphrase = Home.default(chain), prompted()
-    asked = own_federation(home, passphrase)
-    ballot = draft_quorum(asked, approvals)
-    hand_out(
-        ballot,
-        asked,
-        home,
-        passphrase,
-        output or Path(f"quorum-{approvals}.ballot.json"),
-        execute=execute,
-        yes=yes,
-        as_json=as_json,
-    )
+    path = output or Path(f"quorum-{approvals}.ballot.json")
+    draft(lambda asked: draft_quorum(asked, approvals), path, chain=chain, execute=execute, yes=yes, as_json=as_json)
