@@ -119,10 +119,10 @@ def test_an_honest_node_is_asked_a_handful_of_questions(world: World):
 
 
 @settings(max_examples=150, deadline=None)
-@given(bits=st.data())
-def test_no_bit_that_is_flipped_in_any_answer_changes_a_verdict(world: World, bits: st.DataObject):
-    name = bits.draw(st.sampled_from(sorted(EXPECTED)))
-    which = bits.draw(st.integers(0, 6))
+@given(st.sampled_from(sorted(EXPECTED)), st.integers(0, 6), st.integers(0, 2**20), st.integers(0, 7))
+def test_no_bit_that_is_flipped_in_any_answer_changes_a_verdict(
+    world: World, name: str, which: int, place: int, bit: int
+):
     answers = 0
 
     def flip(method: str, answer: Any) -> Any:
@@ -131,7 +131,7 @@ def test_no_bit_that_is_flipped_in_any_answer_changes_a_verdict(world: World, bi
         if method == "eth_getLogs" or answers - 1 != which:
             return answer
         data = bytearray(json.dumps(answer).encode())
-        data[bits.draw(st.integers(0, len(data) - 1))] ^= 1 << bits.draw(st.integers(0, 7))
+        data[place % len(data)] ^= 1 << bit
         return json.loads(data)
 
     try:
