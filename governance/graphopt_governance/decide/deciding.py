@@ -18,7 +18,7 @@ from graphopt.bundle import Manifest, check_files, read_manifest
 from graphopt.errors import RefusedError
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.decide.founding import own_federation
-from graphopt_governance.decide.governing import WEEK, draft, relay
+from graphopt_governance.decide.governing import WEEK, draft_approval, relay
 from graphopt_governance.decide.relaying import merged
 from graphopt_governance.decide.review import NOT_REBUILT, Measured, check_ballot, count, lines, member_lines, review
 from graphopt_governance.errors import BallotError, ProposalError
@@ -37,8 +37,7 @@ from graphopt_governance.exchange.proposal import (
 from graphopt_governance.home import Home
 from graphopt_governance.keys.key_files import Passphrase, passphrase_from_environment
 from graphopt_governance.keys.member_key import MemberKey, load_member_key
-from graphopt_governance.protocol.action import Kind, model_id
-from graphopt_governance.protocol.subject import build_key
+from graphopt_governance.protocol.action import Kind
 from graphopt_governance.verdict.policy import Policy
 
 Rebuild = Callable[[Manifest, Path], Measured]
@@ -126,18 +125,7 @@ def propose(
     chain.settle()
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)
-    name = model_id(model)
-    version = chain.snapshot().state.versions(name)[1] + 1
-    ballot = draft(
-        chain,
-        Kind.ANCHOR,
-        lasts=lasts,
-        subject=manifest.digest,
-        name=name,
-        amount=version,
-        expires=expires,
-        evidence=build_key(manifest.predicate),
-    )
+    ballot = draft_approval(chain, manifest, model, expires, lasts=lasts)
     with new_proposal(output) as made:
         snapshot = review(proposal := write_proposal(made, model, manifest, ballot, source), chain)
         announcement = replace(ballot, action=replace(ballot.action, kind=Kind.PROPOSE))
@@ -146,7 +134,9 @@ def propose(
         told = [line for line in lines(shown, snapshot, Names.of(home)) if NOT_REBUILT not in line]
         receipt = relay(sign_decoded(announcement, chain, home, passphrase, ask, told)[0], chain)
     remember_model(home, model)
-    return Proposed(manifest.digest.hex(), model, version, receipt.block, str(output), ballot.action.deadline)
+    return Proposed(
+        manifest.digest.hex(), model, ballot.action.amount, receipt.block, str(output), ballot.action.deadline
+    )
 
 
 def approve(

@@ -83,12 +83,15 @@ def draft(chain: Chain, kind: Kind, *, lasts: int = WEEK, **fields: Any) -> Ball
     return Ballot(chain.domain, action)
 
 
-def draft_approval(chain: Chain, manifest: Manifest, model: str, expires: int = 0, *, propose: bool = False) -> Ballot:
+def draft_approval(
+    chain: Chain, manifest: Manifest, model: str, expires: int = 0, *, lasts: int = WEEK, propose: bool = False
+) -> Ballot:
     """A ballot that makes `manifest` the next version of `model`, or that proposes so."""
     name = model_id(model)
     return draft(
         chain,
         Kind.PROPOSE if propose else Kind.ANCHOR,
+        lasts=lasts,
         subject=manifest.digest,
         name=name,
         amount=chain.snapshot().state.versions(name)[1] + 1,
