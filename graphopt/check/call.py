@@ -2,37 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from graphopt.errors import ModelError
-from graphopt.ops.table import Call, meaning_of
+from graphopt.errors import MisfitError, ModelError
+from graphopt.ir.dtype import DType
+from graphopt.ir.types import TensorType
+from graphopt.ops.facts import facts_of
+from graphopt.ops.meaning.symbolic import is_symbolic
+from graphopt.ops.table import Call, Inference, meaning_of, shape_rule_of
+
+_MOST_ELEMENTS = 4096
+"""Elements of an operand that a shape rule looks at, unless they are places or lengths: those are all looked at."""
+
+_FOREIGN = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
+"""What numpy and Python raise on operands that do not fit; their words are never passed on."""
 
 
 def run_call(call: Call) -> tuple[Any, ...]:
     """The outputs of one application of an operator, as arrays (lists for sequences, None for absent optionals).
 
-    ModelError in one sentence when the operator has no meaning, or its inputs do not fit it.  An operator with
-    graphs in its attributes runs them without captures; `interpret` is the way to run those that capture.
+    ModelError in one sentence when the operator has no meaning; MisfitError when its inputs do not fit it: first by its
+    shape rule, which compares all sizes, then by the meaning, which looks at the elements.  An operator with graphs in
+    its attributes runs them without captures; `interpret` is the way to run those that capture.
     """
     from graphopt.check.control import control_of  # on demand: control flow needs the interpreter
 
     control = control_of(call.op, call.domain)
     if control is not None:
-        return control(call, {}, {}, run_call)
+        return guarded(call, lambda: control(call, {}, {}, run_call))
     function = meaning_of(call.op, call.domain)
     if function is None:
         from graphopt.check.reference import reference_call  # on demand: it imports onnx
 
+        check_operands(call)
         with np.errstate(all="ignore"):
-            return reference_call(call)
+            return guarded(call, lambda: reference_call(call))
     with np.errstate(all="ignore"):  # NaN, overflow and division by zero are results here, not accidents
-        try:
-            return function(call)
-        except (TypeError, ValueError, IndexError, KeyError, ZeroDivisionError, AttributeError) as error:
-            shapes = ", ".join(_describe(value) for value in call.inputs)
-            raise ModelError(f"{call.op} (opset {call.version}) cannot take {shapes}: {error}") from error
+        return guarded(call, lambda: _checked(call, function))
+
+
+def guarded(call: Call, compute: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+    """What is computed for an application; MisfitError, in our words, for what numpy and Python raise."""
+    try:
+        return compute()
+    except _FOREIGN as error:
+        shapes = ", ".join(_describe(value) for value in call.inputs)
+        raise MisfitError(call.op, f"it cannot take {shapes} (opset {call.version})") from error
+
+
+def check_operands(call: Call) -> None:
+    """Return when the operands fit the operator's shape rule; MisfitError, naming sizes, when they do not."""
+    rule = shape_rule_of(call.op, call.domain)
+    if rule is None or not all(value is None or isinstance(value, (np.ndarray, np.generic)) for value in call.inputs):
+        return  # sequences are for the meaning to look at
+    facts = facts_of(call.op, call.domain)
+    places = frozenset[int]() if facts is None else facts.index_inputs
+    arrays = [None if value is None else np.asarray(value) for value in call.inputs]
+    rule(
+        Inference(
+            call.op,
+            call.domain,
+            call.version,
+            call.attributes,
+            tuple(None if array is None else TensorType(_dtype(array), array.shape) for array in arrays),
+            tuple(_known(array, slot in places) for slot, array in enumerate(arrays)),
+            call.outputs,
+        )
+    )
+
+
+def _checked(call: Call, function: Callable[[Call], tuple[Any, ...]]) -> tuple[Any, ...]:
+    check_operands(call)
+    try:
+        return function(call)
+    except MisfitError:
+        raise
+    except ModelError as error:
+        raise MisfitError(call.op, str(error)) from error
+
+
+def _dtype(array: np.ndarray) -> DType:
+    if array.dtype.kind in "OSU":
+        return DType.INT64 if is_symbolic(array) else DType.STRING
+    return DType.of(array.dtype)
+
+
+def _known(array: np.ndarray | None, places: bool) -> np.ndarray | None:
+    if (
+        array is None
+        or (array.dtype.kind in "OSU" and not is_symbolic(array))
+        or (array.size > _MOST_ELEMENTS and not places)
+    ):
+        return None
+    return array
 
 
 def _describe(value: Any) -> str:

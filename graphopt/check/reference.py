@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphopt.errors import ModelError
+from graphopt.errors import MisfitError, ModelError
 from graphopt.ir.dtype import DType
 from graphopt.ops.table import Call
 
@@ -39,7 +39,7 @@ def reference_call(call: Call) -> tuple[Any, ...]:
     except (NotImplementedError, ImportError, checker.ValidationError) as error:
         raise ModelError(f"{name} (opset {call.version}) has no meaning here: {_first_line(error)}") from error
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError) as error:
-        raise ModelError(f"{name} (opset {call.version}) failed in onnx.reference: {_first_line(error)}") from error
+        raise MisfitError(name, f"onnx.reference cannot compute it (opset {call.version})") from error
 
 
 def _attribute(value: Any) -> Any:

@@ -34,6 +34,8 @@ class Facts:
     """Only the shape of the input is looked at, never its elements."""
     shape_inputs: frozenset[int] = frozenset()
     """Inputs whose elements decide the output's shape (or which axes are meant): small integers, best constant."""
+    index_inputs: frozenset[int] = frozenset()
+    """Inputs whose elements name places or lengths in other operands: each is held against them, however many."""
     data_dependent: bool = False
     """The output's shape depends on the elements of an input that is not a `shape_input`."""
     control_flow: bool = False
@@ -79,6 +81,10 @@ def _state(ops: str, domain: str = "", **facts: object) -> None:
 
 def _shaped_by(slots: tuple[int, ...], ops: str) -> None:
     _state(ops, shape_inputs=frozenset(slots))
+
+
+def _named_by(slots: tuple[int, ...], ops: str) -> None:
+    _state(ops, index_inputs=frozenset(slots))
 
 
 # ---- every standard operator is in the table -----------------------------------------------------------
@@ -159,6 +165,16 @@ _shaped_by((2,), "MaxUnpool NonMaxSuppression")
 _shaped_by((1, 2, 3), "Resize")
 _shaped_by((1, 2, 3, 4), "Slice")
 _state("NonMaxSuppression NonZero StringSplit Unique Compress ImageDecoder", data_dependent=True)
+
+# ---- operands that name places -------------------------------------------------------------------------
+
+_named_by((1,), "Gather GatherElements GatherND ReverseSequence Scatter ScatterElements ScatterND")
+_named_by((1,), "MaxUnpool NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss")
+_named_by((2,), "RoiAlign TensorScatter")
+_named_by((3,), "RotaryEmbedding")
+_named_by((4,), "GRU LSTM RNN")
+_named_by((6,), "Attention")
+_state("ArrayFeatureExtractor", domain="ai.onnx.ml", index_inputs=frozenset({1}))
 
 # ---- other domains -------------------------------------------------------------------------------------
 

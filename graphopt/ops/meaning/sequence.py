@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning.operands import axis_of, scalar
 from graphopt.ops.table import Call, meaning
 
 
 def _place(position: Any, length: int, room: int) -> int:
-    """The position, counted from the front; IndexError outside [-length, length + room)."""
+    """The position, counted from the front; ModelError outside [-length, length + room)."""
     index = int(scalar(position))
     if not -length <= index < length + room:
-        raise IndexError(f"position {index} is outside a sequence of {length}")
+        raise ModelError(f"position {index} is outside a sequence of {length}")
     return index + length if index < 0 else index
 
 
@@ -68,7 +69,7 @@ def _split(call: Call) -> tuple[list[np.ndarray]]:
     if split is not None and np.ndim(split) == 1:
         ends = np.cumsum(split)[:-1]
         if int(np.sum(split)) != size:
-            raise ValueError(f"parts of {list(split)} do not make up {size}")
+            raise ModelError(f"parts of {list(split)} do not make up {size}")
     else:
         step = 1 if split is None else int(scalar(split))
         ends = np.arange(step, size, step)
@@ -91,5 +92,5 @@ def _has_element(call: Call) -> tuple[np.ndarray]:
 @meaning("OptionalGetElement")
 def _get_element(call: Call) -> tuple[Any]:
     if call.input(0) is None:
-        raise ValueError("the optional is empty")
+        raise ModelError("the optional is empty")
     return (call.inputs[0],)

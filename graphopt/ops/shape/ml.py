@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphopt.ir.dim import Dim
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType
-from graphopt.ops.shape.operand import Result, dtype_of, shape_of, unknown
+from graphopt.ops.shape.operand import Result, dtype_of, places, refuse, shape_of, unknown, with_rank
 from graphopt.ops.table import Inference, shape_rule
 
 _ML = "ai.onnx.ml"
@@ -14,12 +14,14 @@ _ML = "ai.onnx.ml"
 @shape_rule("TreeEnsemble", domain=_ML)
 def tree_ensemble(call: Inference) -> Result:
     """[rows, n_targets], in the element type of the data."""
+    _check_trees(call)
     return (TensorType(dtype_of(call, 0), (_rows(call), call.attributes.get("n_targets", unknown(call, 1)))),)
 
 
 @shape_rule("TreeEnsembleRegressor", domain=_ML)
 def tree_ensemble_regressor(call: Inference) -> Result:
     """[rows, n_targets] in float32."""
+    _check_trees(call)
     return (TensorType(DType.FLOAT32, (_rows(call), call.attributes.get("n_targets", 1))),)
 
 
@@ -34,6 +36,8 @@ def regressor(call: Inference) -> Result:
 def classifier(call: Inference) -> Result:
     """A label for each row, and its scores: one column for each class."""
     attributes = call.attributes
+    if call.op == "TreeEnsembleClassifier":
+        _check_trees(call)
     names = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
     labels = next((attributes[name] for name in names if attributes.get(name)), None)
     texts = bool(attributes.get("classlabels_strings"))
@@ -46,23 +50,29 @@ def classifier(call: Inference) -> Result:
 @shape_rule("Normalizer", "Scaler", domain=_ML)
 def to_float(call: Inference) -> Result:
     """The data's shape in float32."""
+    if call.op == "Scaler":
+        _check_columns(call, "offset", "scale")
     return (TensorType(DType.FLOAT32, shape_of(call, 0)),)
 
 
 @shape_rule("Binarizer", "Imputer", domain=_ML)
 def same(call: Inference) -> Result:
     """The data's type."""
+    if call.op == "Imputer":
+        _check_columns(call, "imputed_value_floats", "imputed_value_int64s")
     return (call.types[0],)
 
 
 @shape_rule("ArrayFeatureExtractor", domain=_ML)
 def array_feature_extractor(call: Inference) -> Result:
     """The last axis has the columns that the second operand names."""
-    data, places = shape_of(call, 0), shape_of(call, 1)
-    if data is None or places is None:
+    data, names = shape_of(call, 0), shape_of(call, 1)
+    if data is None or names is None:
         return (TensorType(dtype_of(call, 0)),)
+    with_rank(call, data, 1, "the data")
+    places(call, 1, data[-1], "an index", "the last axis")
     count: Dim = 1
-    for dim in places:
+    for dim in names:
         count = count * dim
     lead: Shape = data[:-1] if len(data) > 1 else (1,)
     return (TensorType(dtype_of(call, 0), (*lead, count)),)
@@ -93,6 +103,26 @@ def one_hot_encoder(call: Inference) -> Result:
     shape = shape_of(call, 0)
     count = len(call.attributes.get("cats_int64s", ()) or call.attributes.get("cats_strings", ()))
     return (TensorType(DType.FLOAT32, None if shape is None else (*shape, count)),)
+
+
+def _check_columns(call: Inference, *names: str) -> None:
+    """A list of numbers has one, or one for each column of the data."""
+    shape = shape_of(call, 0)
+    for name in names:
+        given = call.attributes.get(name)
+        if given and shape and isinstance(shape[-1], int) and len(given) not in (1, shape[-1]):
+            refuse(call, f"{name} has {len(given)} numbers for {shape[-1]} columns")
+
+
+def _check_trees(call: Inference) -> None:
+    """The data is a matrix with every column that a node looks at."""
+    shape = shape_of(call, 0)
+    if shape is None:
+        return
+    with_rank(call, shape, 2, "X", 2)
+    last = max(call.attributes.get("nodes_featureids", ()), default=-1)
+    if isinstance(shape[1], int) and shape[1] <= last:
+        refuse(call, f"X has {shape[1]} columns, but a node looks at column {last}")
 
 
 def _rows(call: Inference) -> Dim:
