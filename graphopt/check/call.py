@@ -11,7 +11,6 @@ from graphopt.errors import MisfitError, ModelError
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import TensorType
 from graphopt.ops.facts import facts_of
-from graphopt.ops.meaning.symbolic import is_symbolic
 from graphopt.ops.table import Call, Inference, meaning_of, shape_rule_of
 
 _MOST_ELEMENTS = 4096
@@ -84,16 +83,23 @@ def _checked(call: Call, function: Callable[[Call], tuple[Any, ...]]) -> tuple[A
         raise MisfitError(call.op, str(error)) from error
 
 
+def _is_symbolic(array: np.ndarray) -> bool:
+    """Whether an object array holds dims and no text."""
+    from graphopt.ops.meaning import symbolic  # on demand: importing it registers every meaning
+
+    return symbolic.is_symbolic(array)
+
+
 def _dtype(array: np.ndarray) -> DType:
     if array.dtype.kind in "OSU":
-        return DType.INT64 if is_symbolic(array) else DType.STRING
+        return DType.INT64 if _is_symbolic(array) else DType.STRING
     return DType.of(array.dtype)
 
 
 def _known(array: np.ndarray | None, places: bool) -> np.ndarray | None:
     if (
         array is None
-        or (array.dtype.kind in "OSU" and not is_symbolic(array))
+        or (array.dtype.kind in "OSU" and not _is_symbolic(array))
         or (array.size > _MOST_ELEMENTS and not places)
     ):
         return None

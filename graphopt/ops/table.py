@@ -99,8 +99,8 @@ def shape_rule_of(op: str, domain: str = "") -> ShapeRule | None:
     return _shape_rules.get((_default(domain), op))
 
 
-LARGEST = 1 << 47
-"""Bytes of a tensor that no process can address; what would be larger is refused before anybody asks for memory."""
+_MOST_BYTES = (1 << 63) - 1
+"""Of one tensor: beyond, numpy does not count and would raise an error of its own."""
 
 
 def _guarded(rule: ShapeRule) -> ShapeRule:
@@ -126,7 +126,7 @@ def _check_size(call: Inference, shape: tuple[Dim, ...], size: int) -> None:
             if dim < 0:
                 raise MisfitError(call.op, f"its output would have the shape [{', '.join(map(str, shape))}]")
             size *= max(dim, 1)  # numpy, too, multiplies the other dimensions of a tensor without elements
-    if size > LARGEST:
+    if size > _MOST_BYTES:
         raise MisfitError(call.op, f"its output would have the shape [{', '.join(map(str, shape))}], too large to be")
 
 

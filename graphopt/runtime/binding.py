@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphopt.errors import GraphoptError, InputError
+from graphopt.errors import GraphoptError
 from graphopt.program import KernelCall, Program, Step, StepKind
 from graphopt.runtime.arena import Lifetime, aligned, place
 from graphopt.runtime.derive import Derived, derive, wanted
 from graphopt.runtime.facts import ProgramFacts
 from graphopt.runtime.memory import joined
+from graphopt.runtime.misfit import misfit
 from graphopt.runtime.native import LARGEST_TEAM
 from graphopt.runtime.plan import (
     ARENA,
@@ -83,11 +84,8 @@ class _Walk:
             step = self.program.steps[index]
             try:
                 going = self._step(index, step)
-            except GraphoptError:
-                raise
-            except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError, KeyError) as error:
-                where = f"{step.op}{f' {step.name!r}' if step.name else ''}"
-                raise InputError(f"these inputs do not fit the model: at {where}: {error}") from error
+            except (GraphoptError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+                raise misfit(step, error) from error
             if not going:
                 return
 

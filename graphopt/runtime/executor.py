@@ -19,6 +19,7 @@ from graphopt.runtime.binding import bind
 from graphopt.runtime.context import Context, make_context
 from graphopt.runtime.control import run_control
 from graphopt.runtime.facts import facts_of_program
+from graphopt.runtime.misfit import misfit
 from graphopt.runtime.native import Kernels
 from graphopt.runtime.plan import WEIGHTS, Bound, Evaluate, Native, Opaque, Part, Tensor, View
 from graphopt.runtime.pool import PlanTable
@@ -174,7 +175,7 @@ class Executor:
                     Call(step.op, step.domain, version, step.attributes, tuple(operands), len(step.outputs))
                 )
         except GraphoptError as error:
-            raise type(error)(f"at {step.op}{f' {step.name!r}' if step.name else ''}: {error}") from error
+            raise misfit(step, error) from error
         if len(results) < len(step.outputs):
             raise InputError(f"{step.op} {step.name!r} gave {len(results)} of {len(step.outputs)} outputs")
         targets = dict(action.copies)
