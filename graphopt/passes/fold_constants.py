@@ -39,8 +39,8 @@ class FoldNode(Rule):
     Not where the constants made, less the constants that die, would take the model over the budget; where the result's
     size cannot be told beforehand and may be large; for DequantizeLinear and for casts of quantised weights, unless
     asked (`keep_quantized=False`): a model that is small on purpose stays small; for random and unknown operators; for
-    sequences.  What cannot be computed (an index out of range) stays: it stands in a branch that need not be taken, or inference
-    would have refused the model.
+    sequences.  What cannot be computed (an index out of range) stays: it stands in a branch that need not be taken,
+    or inference would have refused the model.
     """
 
     budget: int
