@@ -23,6 +23,7 @@ from graphopt.frontend.tensor import read_tensor
 from graphopt.frontend.types import read_type
 from graphopt.ir.attribute import Attribute
 from graphopt.ir.constant import Constant
+from graphopt.ir.dim import unmistakable
 from graphopt.ir.graph import Graph, Node, Value
 from graphopt.ir.types import Type
 
@@ -86,7 +87,7 @@ class GraphReader:
             value = scope.find(info.name)
             if value is None or not info.name:
                 raise ModelError(f"graph {graph.name!r}: nothing computes its output {info.name!r}")
-            declared = read_type(info.type, info.name) if info.HasField("type") else None
+            declared = read_type(info.type, unmistakable(info.name)) if info.HasField("type") else None
             _describe(value, info, declared)
             graph.add_output(value, info.name, declared)
         return scope
@@ -123,7 +124,7 @@ class GraphReader:
             if self.listed_constants and info.name in constants:
                 continue
             default, _ = constants.pop(info.name, (None, None))
-            declared = read_type(info.type, info.name) if info.HasField("type") else None
+            declared = read_type(info.type, unmistakable(info.name)) if info.HasField("type") else None
             value = graph.add_input(info.name, declared, default)
             _describe(value, info, None)
             scope.values[info.name] = value
@@ -190,7 +191,7 @@ class GraphReader:
 
     def _declared(self, name: str, scope: Scope) -> Type | None:
         info = scope.infos.get(name)
-        return read_type(info.type, name) if info is not None and info.HasField("type") else None
+        return read_type(info.type, unmistakable(name)) if info is not None and info.HasField("type") else None
 
     def _find(self, name: str, scope: Scope, where: str) -> Value | None:
         if not name:

@@ -12,6 +12,7 @@ from graphopt.infer.control import infer_control
 from graphopt.infer.elements import constant_elements, known_elements
 from graphopt.infer.length import is_long, short
 from graphopt.infer.onnx_rule import infer_by_onnx
+from graphopt.ir.dim import unmistakable
 from graphopt.ir.graph import Graph, Node, Value
 from graphopt.ir.types import TensorType, Type
 from graphopt.ops.call import plain_attributes
@@ -74,7 +75,7 @@ class Walk:
             tuple(None if value is None else value.type or _SOME_TENSOR for value in inputs),
             self._known(node, inputs),
             len(outputs),
-            self.prefix + first,
+            self.prefix + unmistakable(first),
         )
         try:
             types, elements = self._types(graph, node, call)

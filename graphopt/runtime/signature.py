@@ -40,7 +40,7 @@ def conform(ports: Sequence[Port], feeds: Mapping[str, Any], defaults: Sequence[
     held = [*defaults, *(None,) * (len(ports) - len(defaults))]
     fed = {port.name: default for port, default in zip(ports, held, strict=True) if default is not None} | dict(feeds)
     arrays = [_array(port, fed) for port in ports]
-    _check_symbols(ports, arrays)
+    _check_symbols(ports, arrays, feeds)
     return arrays
 
 
@@ -112,7 +112,7 @@ def _text(array: np.ndarray) -> np.ndarray:
     return made
 
 
-def _check_symbols(ports: Sequence[Port], arrays: Sequence[Any]) -> None:
+def _check_symbols(ports: Sequence[Port], arrays: Sequence[Any], feeds: Mapping[str, Any]) -> None:
     sizes: dict[str, tuple[int, str]] = {}
     later: list[tuple[Expr, int, str]] = []
     for port, array in zip(ports, arrays, strict=True):
@@ -121,7 +121,7 @@ def _check_symbols(ports: Sequence[Port], arrays: Sequence[Any]) -> None:
         for axis, (dim, size) in enumerate(zip(port.type.shape, array.shape, strict=True)):
             if isinstance(dim, int):
                 continue
-            where = f"dimension {axis} of input {port.name!r}"
+            where = f"dimension {axis} of input {port.name!r}{'' if port.name in feeds else ', left at its default'}"
             name = str(dim)
             if dim.symbols != frozenset({name}):
                 later.append((dim, size, where))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import onnx
-from onnx import helper
 
 _ML, _MS = "ai.onnx.ml", "com.microsoft"
 

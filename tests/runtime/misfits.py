@@ -280,9 +280,7 @@ def _short(value: Any) -> str:
 def compiled(example: Example, *, ranks: bool) -> Compiled | str:
     """The example ready for any request; a sentence where it does not compile."""
     try:
-        return graphopt.compile(
-            opened(example, ranks=ranks), targets=(host_targets()[0],), threads=1, check=False
-        )
+        return graphopt.compile(opened(example, ranks=ranks), targets=(host_targets()[0],), threads=1, check=False)
     except GraphoptError as error:
         return str(error)
 

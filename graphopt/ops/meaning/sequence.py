@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphopt.errors import ModelError
+from graphopt.ops.meaning import symbolic
 from graphopt.ops.meaning.operands import axis_of, scalar
 from graphopt.ops.table import Call, meaning
 
@@ -67,11 +68,14 @@ def _split(call: Call) -> tuple[list[np.ndarray]]:
     axis = axis_of(int(call.attributes.get("axis", 0)), x.ndim)
     size = x.shape[axis]
     if split is not None and np.ndim(split) == 1:
-        ends = np.cumsum(split)[:-1]
-        if int(np.sum(split)) != size:
-            raise ModelError(f"parts of {list(split)} do not make up {size}")
+        sizes = symbolic.ints(split)
+        if sum(sizes) != size or min(sizes, default=0) < 0:
+            raise ModelError(f"parts of {sizes} do not make up {size}")
+        ends = np.cumsum(sizes)[:-1]
     else:
         step = 1 if split is None else int(scalar(split))
+        if step < 1:
+            raise ModelError(f"parts of {step} do not make up {size}")
         ends = np.arange(step, size, step)
     parts = np.split(x, ends, axis=axis)
     if split is None and not call.attributes.get("keepdims", 1):
