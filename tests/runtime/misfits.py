@@ -29,6 +29,7 @@ from graphopt.check import interpret
 from graphopt.errors import GraphoptError, InputError
 from graphopt.frontend import read_onnx
 from graphopt.ops.facts import facts_of
+from graphopt.ops.meaning.precision import is_float
 from graphopt.runtime import Compiled
 from graphopt_kernels.targets import host_targets
 from tests.ops.cases import as_input, node_cases
@@ -203,16 +204,16 @@ def _ranks(value: np.ndarray) -> Iterator[Change]:
 
 
 def _elements(value: np.ndarray, sizes: Sequence[int]) -> Iterator[Change]:
-    if not value.size or value.dtype.kind in "OSUb":
+    new: list[Any] = []
+    if not value.size:
         return
-    if value.dtype.kind in "iu":
+    if value.dtype.kind in "iu" and value.dtype.itemsize > 1:  # bytes are data, never places
         ends = np.iinfo(value.dtype)
         near = {n for size in sizes for n in (size, size + 1, -size, -size - 1)}
         far = {0, -1, -2, 2**31 - 1, 2**31, -(2**31), 2**62, -(2**62)}
-        new: list[Any] = [n for n in sorted(near | far) if ends.min <= n <= ends.max]
-        new = new if value.dtype.itemsize > 1 else []  # bytes are data, never places
-    else:
-        new = [float("nan"), float("inf"), float("-inf"), -1.0, 0.0, 1e4] if value.size <= 64 else []
+        new = [n for n in sorted(near | far) if ends.min <= n <= ends.max]
+    elif is_float(value.dtype) and value.size <= 64:
+        new = [float("nan"), float("inf"), float("-inf"), -1.0, 0.0, 1e4]
     for place in sorted({0, value.size - 1}):
         for number in new:
             yield f"{number} at element {place}", partial(_with_element, value, place, number)

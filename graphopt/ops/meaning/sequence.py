@@ -57,9 +57,16 @@ def _erase(call: Call) -> tuple[list[Any]]:
 
 @meaning("ConcatFromSequence")
 def _concat(call: Call) -> tuple[np.ndarray]:
-    axis = int(call.attributes["axis"])
-    join = np.stack if call.attributes.get("new_axis", 0) else np.concatenate
-    return (join(call.inputs[0], axis=axis),)
+    items, new = call.inputs[0], bool(call.attributes.get("new_axis", 0))
+    if not items:
+        raise ModelError("there is nothing to join in an empty sequence")
+    axis = axis_of(int(call.attributes["axis"]), items[0].ndim + new)
+    shapes = [item.shape if new else (*item.shape[:axis], *item.shape[axis + 1 :]) for item in items]
+    if len(set(shapes)) > 1:
+        raise ModelError(
+            f"elements of shapes {[list(item.shape) for item in items[:4]]} cannot be joined at axis {axis}"
+        )
+    return ((np.stack if new else np.concatenate)(items, axis=axis),)
 
 
 @meaning("SplitToSequence")

@@ -17,7 +17,9 @@ from graphopt.ops.shape.operand import (
     shape_of,
     spreads,
     tensor,
+    unknown,
     vector,
+    with_rank,
 )
 from graphopt.ops.table import Inference, shape_rule
 
@@ -76,6 +78,18 @@ def biased_gelu(call: Inference) -> Result:
 def string_concat(call: Inference) -> Result:
     """The broadcast of both."""
     return (TensorType(DType.STRING, broadcast(call, [shape_of(call, 0), shape_of(call, 1)])),)
+
+
+@shape_rule("StringNormalizer")
+def string_normalizer(call: Inference) -> Result:
+    """A vector of the strings that are kept, or a row of them."""
+    shape = shape_of(call, 0)
+    if shape is None:
+        return (TensorType(DType.STRING),)
+    with_rank(call, shape, 1, "the data", 2)
+    if len(shape) == 2:
+        same_shape(call, 0, (1, None), "the data")
+    return (TensorType(DType.STRING, (*shape[:-1], unknown(call, 0))),)
 
 
 @shape_rule("RegexFullMatch")

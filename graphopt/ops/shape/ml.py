@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphopt.ir.dim import Dim
+from graphopt.ir.dim import Dim, product
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType
-from graphopt.ops.shape.operand import Result, dtype_of, places, refuse, shape_of, unknown, with_rank
+from graphopt.ops.shape.operand import Result, dtype_of, places, refuse, same_shape, shape_of, unknown, with_rank
 from graphopt.ops.table import Inference, shape_rule
 
 _ML = "ai.onnx.ml"
@@ -27,8 +27,13 @@ def tree_ensemble_regressor(call: Inference) -> Result:
 
 @shape_rule("LinearRegressor", "SVMRegressor", domain=_ML)
 def regressor(call: Inference) -> Result:
-    """[rows, targets] in float32."""
-    targets = call.attributes.get("targets", 1) if call.op == "LinearRegressor" else 1
+    """[rows, targets] in float32; as many columns of data as each target, or support vector, has numbers."""
+    attributes = call.attributes
+    linear = call.op == "LinearRegressor"
+    targets = attributes.get("targets", 1) if linear else 1
+    vectors = attributes.get("n_supports", 0)
+    numbers = attributes["coefficients"] if linear or not vectors else attributes["support_vectors"]
+    _check_width(call, len(numbers), targets if linear or not vectors else vectors)
     return (TensorType(DType.FLOAT32, (_rows(call), targets)),)
 
 
@@ -81,7 +86,13 @@ def array_feature_extractor(call: Inference) -> Result:
 @shape_rule("FeatureVectorizer", domain=_ML)
 def feature_vectorizer(call: Inference) -> Result:
     """The columns of all operands beside each other, in float32."""
-    total = sum(call.attributes.get("inputdimensions", ()))
+    dimensions = call.attributes.get("inputdimensions", ())
+    total = sum(dimensions)
+    for slot, columns in enumerate(dimensions):
+        shape = shape_of(call, slot)
+        if shape is not None:
+            with_rank(call, shape, 1, f"input {slot}", 2)
+            same_shape(call, slot, (columns,) if len(shape) == 1 else (_rows(call), columns), f"input {slot}")
     return (TensorType(DType.FLOAT32, (_rows(call), total or unknown(call, 1))),)
 
 
@@ -112,6 +123,16 @@ def _check_columns(call: Inference, *names: str) -> None:
         given = call.attributes.get(name)
         if given and shape and isinstance(shape[-1], int) and len(given) not in (1, shape[-1]):
             refuse(call, f"{name} has {len(given)} numbers for {shape[-1]} columns")
+
+
+def _check_width(call: Inference, numbers: int, rows: int) -> None:
+    """A matrix with so many rows and numbers in all is multiplied with the data, flat but for its own rows."""
+    shape = shape_of(call, 0)
+    if shape is None:
+        return
+    width = product(shape[1:] if len(shape) > 1 else shape)
+    if rows < 1 or (isinstance(width, int) and numbers != rows * width):
+        refuse(call, f"{numbers} numbers for {rows} rows do not fit the {width} columns of the data")
 
 
 def _check_trees(call: Inference) -> None:
