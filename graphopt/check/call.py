@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,6 @@ from graphopt.ir.dtype import DType
 from graphopt.ir.types import TensorType
 from graphopt.ops.facts import facts_of
 from graphopt.ops.table import Call, Inference, meaning_of, shape_rule_of
-
-_MOST_ELEMENTS = 4096
-"""Elements of an operand that a shape rule looks at, unless they are places or lengths: those are all looked at."""
 
 _FOREIGN = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
 """What numpy and Python raise on operands that do not fit; their words are never passed on."""
@@ -53,24 +50,57 @@ def guarded(call: Call, compute: Callable[[], tuple[Any, ...]]) -> tuple[Any, ..
 
 
 def check_operands(call: Call) -> None:
-    """Return when the operands fit the operator's shape rule; MisfitError, naming sizes, when they do not."""
-    rule = shape_rule_of(call.op, call.domain)
-    if rule is None or not all(value is None or isinstance(value, (np.ndarray, np.generic)) for value in call.inputs):
+    """Return when the operands fit the operator's shape rule; MisfitError, naming sizes, when they do not.
+
+    What fitted once is remembered: a step that runs again with operands like those is not held against the rule again.
+    """
+    inputs = call.inputs
+    if not all(value is None or isinstance(value, (np.ndarray, np.generic)) for value in inputs):
         return  # sequences are for the meaning to look at
     facts = facts_of(call.op, call.domain)
-    places = frozenset[int]() if facts is None else facts.index_inputs
-    arrays = [None if value is None else np.asarray(value) for value in call.inputs]
-    rule(
-        Inference(
-            call.op,
-            call.domain,
-            call.version,
-            call.attributes,
-            tuple(None if array is None else TensorType(_dtype(array), array.shape) for array in arrays),
-            tuple(_known(array, slot in places) for slot, array in enumerate(arrays)),
-            call.outputs,
-        )
-    )
+    looked_at = frozenset[int]() if facts is None else facts.shape_inputs | facts.checked_inputs
+    key = _key(call, looked_at)
+    if key is not None and key in _fitted:
+        return
+    rule = shape_rule_of(call.op, call.domain)
+    if rule is None:
+        return
+    arrays = [None if value is None else np.asarray(value) for value in inputs]
+    types = tuple(None if array is None else TensorType(_dtype(array), array.shape) for array in arrays)
+    values = tuple(array if slot in looked_at and _has_numbers(array) else None for slot, array in enumerate(arrays))
+    rule(Inference(call.op, call.domain, call.version, call.attributes, types, values, call.outputs))
+    if key is not None:
+        if len(_fitted) >= _MOST_REMEMBERED:
+            _fitted.clear()
+        _fitted.add(key)
+
+
+_MOST_REMEMBERED = 4096
+_SMALL = 64
+"""Elements of an operand that are part of what is remembered; a call with more of them is looked at each time."""
+_fitted: set[Hashable] = set()
+
+
+def _key(call: Call, looked_at: frozenset[int]) -> Hashable | None:
+    """What decides whether the operands fit: attributes, types, and the elements that the rule looks at.
+
+    None where that is too much to keep, or holds text or dims.
+    """
+    parts: list[Hashable] = [call.op, call.domain, call.version, call.outputs, *call.attributes.items()]
+    for slot, value in enumerate(call.inputs):
+        if value is None:
+            parts.append(None)
+            continue
+        seen = slot in looked_at
+        if value.dtype.kind in "OSU" or (seen and value.size > _SMALL):
+            return None
+        parts.append((value.dtype.num, value.shape, value.tobytes() if seen else None))
+    key = tuple(parts)
+    try:
+        hash(key)
+    except TypeError:  # an attribute is a tensor
+        return None
+    return key
 
 
 def _checked(call: Call, function: Callable[[Call], tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -96,14 +126,9 @@ def _dtype(array: np.ndarray) -> DType:
     return DType.of(array.dtype)
 
 
-def _known(array: np.ndarray | None, places: bool) -> np.ndarray | None:
-    if (
-        array is None
-        or (array.dtype.kind in "OSU" and not _is_symbolic(array))
-        or (array.size > _MOST_ELEMENTS and not places)
-    ):
-        return None
-    return array
+def _has_numbers(array: np.ndarray | None) -> bool:
+    """Whether an operand's elements are numbers, or dims, and not text."""
+    return array is not None and (array.dtype.kind not in "OSU" or _is_symbolic(array))
 
 
 def _describe(value: Any) -> str:

@@ -92,7 +92,7 @@ class Walk:
     def _known(self, node: Node, inputs: Sequence[Value | None]) -> tuple[np.ndarray | None, ...]:
         """What is known of the operands' elements; of constant places and lengths all, however many they are."""
         facts = facts_of(node.op, node.domain)
-        places = frozenset[int]() if facts is None else facts.index_inputs
+        places = frozenset[int]() if facts is None else facts.checked_inputs
         return tuple(
             None
             if value is None

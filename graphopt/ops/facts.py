@@ -34,8 +34,8 @@ class Facts:
     """Only the shape of the input is looked at, never its elements."""
     shape_inputs: frozenset[int] = frozenset()
     """Inputs whose elements decide the output's shape (or which axes are meant): small integers, best constant."""
-    index_inputs: frozenset[int] = frozenset()
-    """Inputs whose elements name places or lengths in other operands: each is held against them, however many."""
+    checked_inputs: frozenset[int] = frozenset()
+    """Inputs whose elements have bounds, as places, lengths and axes do: the shape rule looks at each, however many."""
     data_dependent: bool = False
     """The output's shape depends on the elements of an input that is not a `shape_input`."""
     control_flow: bool = False
@@ -83,8 +83,8 @@ def _shaped_by(slots: tuple[int, ...], ops: str) -> None:
     _state(ops, shape_inputs=frozenset(slots))
 
 
-def _named_by(slots: tuple[int, ...], ops: str) -> None:
-    _state(ops, index_inputs=frozenset(slots))
+def _bounded(slots: tuple[int, ...], ops: str) -> None:
+    _state(ops, checked_inputs=frozenset(slots))
 
 
 # ---- every standard operator is in the table -----------------------------------------------------------
@@ -166,15 +166,17 @@ _shaped_by((1, 2, 3), "Resize")
 _shaped_by((1, 2, 3, 4), "Slice")
 _state("NonMaxSuppression NonZero StringSplit Unique Compress ImageDecoder", data_dependent=True)
 
-# ---- operands that name places -------------------------------------------------------------------------
+# ---- operands whose elements have bounds ---------------------------------------------------------------
 
-_named_by((1,), "Gather GatherElements GatherND ReverseSequence Scatter ScatterElements ScatterND")
-_named_by((1,), "MaxUnpool NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss")
-_named_by((2,), "RoiAlign TensorScatter")
-_named_by((3,), "RotaryEmbedding")
-_named_by((4,), "GRU LSTM RNN")
-_named_by((6,), "Attention")
-_state("ArrayFeatureExtractor", domain="ai.onnx.ml", index_inputs=frozenset({1}))
+_bounded((1,), "Gather GatherElements GatherND ReverseSequence Scatter ScatterElements ScatterND")
+_bounded((1,), "CumProd CumSum MaxRoiPool MaxUnpool NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss")
+_bounded((1, 2), "RoiAlign")
+_bounded((2,), "TensorScatter")
+_bounded((2, 3), "NonMaxSuppression")
+_bounded((3,), "RotaryEmbedding")
+_bounded((4,), "GRU LSTM RNN")
+_bounded((6,), "Attention")
+_state("ArrayFeatureExtractor", domain="ai.onnx.ml", checked_inputs=frozenset({1}))
 
 # ---- other domains -------------------------------------------------------------------------------------
 

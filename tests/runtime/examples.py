@@ -17,13 +17,8 @@ _VERSIONS = {"": 17, _ML: 3, _MS: 1}
 
 def ours() -> list[tuple[str, onnx.ModelProto, Mapping[str, Any]]]:
     """A name, a model of one node and its inputs, for each."""
-    made = [
-        *_standard(),
-        *_sequences(),
-        *_classic(),
-        *_contributed(),
-    ]
-    return [(f"ours_{number}_{op}", *_model(op, *rest)) for number, (op, *rest) in enumerate(made)]
+    made = [*_standard(), *_sequences(), *_classic(), *_contributed()]
+    return [(f"ours_{number}_{application[0]}", *_model(*application)) for number, application in enumerate(made)]
 
 
 _Application = tuple[str, str, Sequence[Any], int, dict[str, Any]]
@@ -42,7 +37,7 @@ def _standard() -> list[_Application]:
         ("LSTM", "", _recurrent(4, with_cell=True), 3, {"hidden_size": 2}),
         ("GRU", "", _recurrent(3), 2, {"hidden_size": 2}),
         ("RNN", "", _recurrent(1), 2, {"hidden_size": 2}),
-        ("Resize", "", [_floats(1, 1, 4, 4), None, np.float32([1, 1, 2, 0.5])], 1, {"mode": "linear"}),
+        ("Resize", "", [_floats(1, 1, 4, 4), None, np.array([1, 1, 2, 0.5], np.float32)], 1, {"mode": "linear"}),
         ("Resize", "", [_floats(1, 1, 4, 4), None, None, np.array([1, 1, 3, 5])], 1, {}),
         ("Conv", "", [_floats(1, 4, 5, 5), _floats(6, 2, 3, 3), _floats(6)], 1, {"group": 2, "pads": [1, 1, 1, 1]}),
         ("ConvTranspose", "", [_floats(1, 4, 3, 3), _floats(4, 3, 2, 2), _floats(6)], 1, {"group": 2}),
@@ -94,8 +89,8 @@ def _contributed() -> list[_Application]:
     x, bytes_ = _floats(2, 4), np.arange(12, dtype=np.uint8).reshape(4, 3)
     scale, zero = np.float32(0.5), np.uint8(3)
     lstm = [_floats(2, 1, 3), np.ones((1, 3, 8), np.int8), np.ones((1, 2, 8), np.int8), _floats(1, 16), None]
-    lstm += [_floats(1, 1, 2), _floats(1, 1, 2), None, np.float32([0.1]), np.zeros(1, np.int8)]
-    lstm += [np.float32([0.1]), np.zeros(1, np.int8)]
+    lstm += [_floats(1, 1, 2), _floats(1, 1, 2), None, np.array([0.1], np.float32), np.zeros(1, np.int8)]
+    lstm += [np.array([0.1], np.float32), np.zeros(1, np.int8)]
     return [
         ("BiasGelu", _MS, [x, _floats(4)], 1, {}),
         ("FastGelu", _MS, [x, _floats(4)], 1, {}),

@@ -246,9 +246,10 @@ def requests(seed: int, count: int, modules: tuple[str, ...] = (), each: int = 2
     return chosen[:count]
 
 
-def attempt(example: Example, change: str, feeds: Feeds, model: Compiled, wall: int) -> Outcome:
+def attempt(example: Example, change: str, feeds: Feeds, model: Compiled, wall: int, *, ranks: bool) -> Outcome:
     """Ask the compiled model, with its inputs beside a page that nobody may touch, and judge the answer."""
     place = (guarded, guarded_before)[wall % 2]
+    signal.alarm(_SECONDS)
     try:
         with np.errstate(all="ignore"):
             got = model({n: [*map(place, v)] if isinstance(v, list) else place(v) for n, v in feeds.items()})
@@ -256,7 +257,9 @@ def attempt(example: Example, change: str, feeds: Feeds, model: Compiled, wall: 
         return _judged(example, change, str(error))
     except Exception as error:  # noqa: BLE001  # whatever it is, it is the finding
         return Outcome(example.name, change, "another error", f"{type(error).__name__}: {error}")
-    return _compared(example, change, feeds, got)
+    finally:
+        signal.alarm(0)
+    return _compared(example, change, feeds, got, ranks=ranks)
 
 
 def _judged(example: Example, change: str, says: str) -> Outcome:
@@ -270,14 +273,14 @@ def _judged(example: Example, change: str, says: str) -> Outcome:
     return Outcome(example.name, change, "refused", says)
 
 
-def _compared(example: Example, change: str, feeds: Feeds, got: Mapping[str, Any]) -> Outcome:
+def _compared(example: Example, change: str, feeds: Feeds, got: Mapping[str, Any], *, ranks: bool) -> Outcome:
     facts = facts_of(example.op, example.domain)
     if facts is None or not facts.deterministic:
         return Outcome(example.name, change, "right", "random: not compared")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            wanted = reference(example, feeds)
+            wanted = reference(example, feeds, ranks=ranks)
     except GraphoptError as error:
         return Outcome(example.name, change, "the reference refuses it", str(error))
     for name, value in wanted.items():
@@ -286,9 +289,9 @@ def _compared(example: Example, change: str, feeds: Feeds, got: Mapping[str, Any
     return Outcome(example.name, change, "right")
 
 
-def reference(example: Example, feeds: Feeds) -> Mapping[str, Any]:
+def reference(example: Example, feeds: Feeds, *, ranks: bool) -> Mapping[str, Any]:
     """What the operator's meaning gives, or the GraphoptError with which it refuses."""
-    return interpret(read_onnx(opened(example, ranks=False)), feeds)
+    return interpret(read_onnx(opened(example, ranks=ranks)), feeds)
 
 
 def _same(wanted: Any, got: Any) -> bool:
@@ -335,9 +338,7 @@ def run(chosen: Sequence[tuple[str, int, bool]], modules: tuple[str, ...]) -> It
         if isinstance(model, str):
             yield number, Outcome(name, change, "not compiled", model)
             continue
-        signal.alarm(_SECONDS)
-        yield number, attempt(example, change, feeds(), model, number)
-        signal.alarm(0)
+        yield number, attempt(example, change, feeds(), model, number, ranks=ranks)
 
 
 def run_apart(chosen: Sequence[tuple[str, int, bool]], modules: tuple[str, ...] = ()) -> list[Outcome]:

@@ -91,7 +91,7 @@ REQUESTS: dict[str, tuple[str, Mapping[str, Any], str]] = {
             "x": np.zeros((2, 1, 3), "f"),
             "w": np.zeros((1, 8, 3), "f"),
             "r": np.zeros((1, 8, 2), "f"),
-            "l": np.int32([5]),
+            "l": np.array([5], np.int32),
         },
         "LSTM 'y': sequence_lens must lie from 0 to 2, got 5",
     ),
@@ -107,12 +107,12 @@ REQUESTS: dict[str, tuple[str, Mapping[str, Any], str]] = {
     ),
     "scales that are no numbers": (
         "(float[N,M] x, float[K] s) => (float[P,Q] y) { y = Resize(x, , s) }",
-        {"x": np.zeros((2, 3), np.float32), "s": np.float32([1, np.nan])},
+        {"x": np.zeros((2, 3), np.float32), "s": np.array([1, np.nan], np.float32)},
         "Resize 'y': scales must be finite, got nan",
     ),
     "scales beside sizes": (
         "(float[N,M] x, float[K] s, int64[2] z) => (float[P,Q] y) { y = Resize(x, , s, z) }",
-        {"x": np.zeros((2, 3), np.float32), "s": np.float32([np.nan, np.nan]), "z": np.array([2, 3])},
+        {"x": np.zeros((2, 3), np.float32), "s": np.array([np.nan, np.nan], np.float32), "z": np.array([2, 3])},
         "Resize 'y': has both scales and sizes",
     ),
     "a vector for a matrix": (
