@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphopt.errors import GraphoptError, InputError, MisfitError, ModelError
 from graphopt.program import Step
 
-_SAYS = "these inputs do not fit the model: at "
+_SAYS = "these inputs do not fit the model: "
 
 
 def misfit(step: Step, error: Exception) -> GraphoptError:
@@ -16,4 +16,4 @@ def misfit(step: Step, error: Exception) -> GraphoptError:
     if isinstance(error, GraphoptError) and not isinstance(error, (InputError, ModelError)):
         return error
     problem = error.problem if isinstance(error, MisfitError) else str(error).removeprefix(_SAYS)
-    return InputError(f"{_SAYS}{step.op}{f' {step.name!r}' if step.name else ''}: {problem}")
+    return InputError(f"{_SAYS}at {step.op}{f' {step.name!r}' if step.name else ''}: {problem}")

@@ -129,7 +129,7 @@ REQUESTS: dict[str, tuple[str, Mapping[str, Any], str]] = {
         "(bool k, float[N,M] a, float[P,Q] b) => (float[N,Q] y) { y = If (k) <then_branch = t () => (float[N,Q] p) "
         "{ p = MatMul(a, b) }, else_branch = e () => (float[N,Q] q) { q = Identity(a) }> }",
         {"k": np.array(True), "a": np.zeros((2, 3), np.float32), "b": np.zeros((2, 3), np.float32)},
-        "If 'y': MatMul 'p': the inner dimensions must agree, got 3 and 2",
+        "If 'y': at MatMul 'p': the inner dimensions must agree, got 3 and 2",
     ),
 }
 
