@@ -9,6 +9,10 @@ from graphopt.ir.dtype import DType
 from graphopt.program.program import Image, Program, Step, StepKind, Weight
 
 
+_MOST_BYTES = 1 << 62
+"""Of an array: numpy counts with 64 bits."""
+
+
 def verify(image: Image) -> None:
     """Return when all indices are in range, all values are defined before use, all weights lie inside the block."""
     for i, weight in enumerate(image.weights):
@@ -23,10 +27,15 @@ def verify(image: Image) -> None:
 def _weight(i: int, weight: Weight, nbytes: int) -> None:
     _check(weight.offset + weight.nbytes <= nbytes, f"weight {i} ends after the {nbytes} bytes of the weights file")
     _check(weight.offset % 64 == 0, f"weight {i} is not aligned")
-    if weight.dtype is not DType.STRING:
+    if weight.dtype is DType.STRING:
+        _check(not weight.fill, f"weight {i} fills an array with a string")
+        _check(8 * math.prod(weight.shape) <= weight.nbytes, f"weight {i} has {weight.nbytes} bytes for its strings")
+    else:
         count = 1 if weight.fill else math.prod(weight.shape)
         expected = count * weight.dtype.numpy.itemsize
         _check(weight.nbytes == expected, f"weight {i} has {weight.nbytes} bytes, its shape needs {expected}")
+        extent = math.prod(max(size, 1) for size in weight.shape) * weight.dtype.numpy.itemsize
+        _check(extent < _MOST_BYTES, f"weight {i} has a shape of {extent} bytes")
 
 
 def _program(program: Program, weights: int) -> None:

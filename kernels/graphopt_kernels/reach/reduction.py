@@ -1,0 +1,23 @@
+"""What a reduction touches (`cpu/reduction.py`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphopt_kernels.reach.block import Block, Reach, flat, nest
+
+KEPT_RANK, REDUCED_RANK, KEPT, COMBINATIONS, LENGTH, STEP, COLUMNS, INPUT, OUTPUT, NUMBER, DIMENSIONS = range(11)
+
+
+def reach(block: Block) -> list[Reach]:
+    """The input by its strides; of the output one element for each that is kept."""
+    size, by_rows = np.dtype(str(block.spec["dtype"])).itemsize, block.spec["layout"] == "rows"
+    kept_rank, reduced_rank = block.counts((KEPT_RANK, REDUCED_RANK))
+    block.words(DIMENSIONS + 2 * (kept_rank + reduced_rank))
+    kept, combinations, length = block.counts((KEPT, COMBINATIONS, LENGTH))
+    block.count(NUMBER)
+    columns = 1 if by_rows else block.count(COLUMNS, 1)
+    step = 1 if by_rows else block.number(STEP)
+    outer = block.dims(DIMENSIONS, kept_rank + reduced_rank)
+    touched = nest(INPUT, size, [*outer, (length if combinations else 0, step)], columns if kept else 0)
+    return [touched, flat(OUTPUT, kept * columns * size)]
