@@ -35,6 +35,8 @@ class KernelSpec:
     """Which machine code is meant: the family, and the parameters that change its inner loop.
 
     Parameters are names with int or str values, sorted by name: the same spec is the same code on every machine.
+    `revision` counts where the code of a family came to read its block otherwise, or touched what it must not: what an
+    older bundle holds then has another symbol, and is never launched.
     """
 
     family: str

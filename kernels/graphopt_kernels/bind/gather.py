@@ -124,4 +124,4 @@ def within(indices: Operand, data: Operand, axis: int) -> None:
 
 def _spec(op: str, data: np.dtype, index: np.dtype) -> KernelSpec:
     mode = "elements" if op == "GatherElements" else "slices"
-    return KernelSpec.of("gather", size=data.itemsize, index=index.name, mode=mode, faults="told")
+    return KernelSpec.of("gather", size=data.itemsize, index=index.name, mode=mode, revision=2)

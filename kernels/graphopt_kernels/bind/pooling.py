@@ -90,4 +90,4 @@ def padding(
 
 def _spec(op: str, dtype: str, attributes: Mapping[str, Any]) -> KernelSpec:
     name = f"LpPool{int(attributes.get('p', 2))}" if op == "LpPool" else op
-    return KernelSpec.of("pooling", op=name, dtype=dtype)
+    return KernelSpec.of("pooling", op=name, dtype=dtype, revision=2)

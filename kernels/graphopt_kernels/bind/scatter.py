@@ -87,5 +87,5 @@ def _spec(op: str, data: np.dtype, index: np.dtype, attributes: Mapping[str, Any
     mode = "slices" if op == "ScatterND" else "elements"
     reduction = text_of(attributes, "reduction", "none")
     return KernelSpec.of(
-        "scatter", dtype=data.name, index=index.name, mode=mode, reduction=reduction, faults="told"
+        "scatter", dtype=data.name, index=index.name, mode=mode, reduction=reduction, revision=2
     )

@@ -15,6 +15,7 @@ def reach(block: Block) -> list[Reach]:
     mode = block.number(MODE)
     require(mode in (ANY, TURNED, FILL), f"a copy has no mode {mode}")
     to, of = (block.dims(LOOPS, loops, 3, column) for column in (1, 2))
+    require(all(step for n, step in to if n > 1), "a copy writes to one place again and again")
     if mode == TURNED:  # the code takes these strides for granted
         require(to[0][1] == 1 and of[1][1] == 1, "a transposed copy needs contiguous columns and rows")
     found = [nest(TARGET, size, to)]

@@ -24,6 +24,7 @@ def reach(block: Block) -> list[Reach]:
         return [*((s, block.number(strides + i)) for i, s in enumerate(sizes)), *inner]
 
     a_row, a_column, b_row = (block.number(field) for field in (f.A_ROW, f.A_COLUMN, f.B_ROW))
+    require(k < 2 or a_column != 0, "a product reads one place of A again and again")
     if block.number(f.PACKED):
         b = nest(f.B, size, along(f.B_BATCH), -(-n // panel) * k * panel)
     else:

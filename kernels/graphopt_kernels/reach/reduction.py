@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphopt_kernels.reach.block import Block, Reach, flat, nest
+from graphopt_kernels.reach.block import Block, Reach, flat, nest, require
 
 KEPT_RANK, REDUCED_RANK, KEPT, COMBINATIONS, LENGTH, STEP, COLUMNS, INPUT, OUTPUT, NUMBER, DIMENSIONS = range(11)
 
@@ -19,5 +19,7 @@ def reach(block: Block) -> list[Reach]:
     columns = 1 if by_rows else block.count(COLUMNS, 1)
     step = 1 if by_rows else block.number(STEP)
     outer = block.dims(DIMENSIONS, kept_rank + reduced_rank)
+    inner = [*outer[kept_rank:], (length, step)]
+    require(all(step for n, step in inner if n > 1), "a reduction reads one place again and again")
     touched = nest(INPUT, size, [*outer, (length if combinations else 0, step)], columns if kept else 0)
     return [touched, flat(OUTPUT, kept * columns * size)]
