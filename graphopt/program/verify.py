@@ -9,6 +9,8 @@ from graphopt.ir.dtype import DType
 from graphopt.program.program import Image, Program, Step, StepKind, Weight
 
 
+_BODIES = {"If": ["else_branch", "then_branch"], "Loop": ["body"], "Scan": ["body"], "SequenceMap": ["body"]}
+"""The attributes of control flow that hold graphs."""
 _MOST_BYTES = 1 << 62
 """Of an array: numpy counts with 64 bits."""
 
@@ -79,6 +81,9 @@ def _step(where: str, step: Step, weights: int) -> None:
     _check((step.kind is StepKind.CONTROL) == bool(step.subprograms), f"{where} has subprograms and does not run them")
     if step.kind is StepKind.ALIAS:
         _check(bool(step.inputs) and step.inputs[0] is not None and len(step.outputs) == 1, f"{where} aliases nothing")
+    if step.kind is StepKind.CONTROL:
+        bodies = sorted(sub.attribute for sub in step.subprograms)
+        _check(not step.domain and bodies == _BODIES.get(step.op), f"{where} does not run the subprograms {bodies}")
     for sub in step.subprograms:
         _check(len(sub.captures) == len(sub.program.captures), f"{where} hands over too few or too many captures")
         _program(sub.program, weights)

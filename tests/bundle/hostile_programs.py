@@ -131,7 +131,7 @@ def model(
     constants: Mapping[str, np.ndarray],
     outputs: str = "",
 ) -> Model:
-    """A chain of nodes; sizes of inputs have names, and outputs (of the last node if not said) are of any shape."""
+    """A chain of nodes; equal sizes of inputs have one name, outputs (the last node's if not said) are of any shape."""
     from onnx import helper, numpy_helper  # on demand: a process that runs programs needs no onnx
 
     made = [helper.make_node(op, ins.split(" "), outs.split(), op.lower(), **more) for op, ins, outs, more in nodes]
@@ -140,7 +140,7 @@ def model(
         made,
         "hostile",
         [
-            helper.make_tensor_value_info(name, kinds[name], [f"{name}{axis}" for axis in range(array.ndim)])
+            helper.make_tensor_value_info(name, kinds[name], [f"of{size}" for size in array.shape])
             for name, array in request.items()
         ],
         [helper.make_tensor_value_info(name, 1, None) for name in (outputs or nodes[-1][2]).split()],

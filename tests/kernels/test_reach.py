@@ -6,50 +6,65 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Ref
+from graphopt_kernels.load import Library
 from graphopt_kernels.reach.hold import KERNELS, hold, reach_of
 from graphopt_kernels.targets import host_targets
 from tests.kernels.harness import library_of
 from tests.kernels.launches import Case, cases
 from tests.walls import guarded, guarded_before
 
+Wall = Callable[[np.ndarray], np.ndarray]
 ROOT = Path(__file__).parents[2]
 CPU = ROOT / "kernels" / "graphopt_kernels" / "cpu"
 ALTERED = int(os.environ.get("GRAPHOPT_HOSTILE", "300"))
 NUMBERS = (0, 1, -1, 2**31, 2**53, 2**62, -(2**62))
 
 
+@cache
+def every_case() -> list[Case]:
+    """The cases, made once."""
+    return list(cases())
+
+
+@cache
+def library() -> Library:
+    """The code of all cases, linked once."""
+    return library_of(tuple(sorted({spec for case in every_case() for spec in case.bind().specs})), host_targets()[0])
+
+
 def test_every_kernel_that_is_launched_states_what_it_touches() -> None:
-    assert {launch.spec.family for case in cases() for launch in case.bind().launches} == KERNELS
+    assert {launch.spec.family for case in every_case() for launch in case.bind().launches} == KERNELS
 
 
 @pytest.mark.parametrize("wall", [guarded, guarded_before])
-def test_a_launch_touches_what_it_states_and_no_more(wall: object) -> None:
-    for case in cases():
+def test_a_launch_touches_what_it_states_and_no_more(wall: Wall) -> None:
+    for case in every_case():
         run(case, wall, team=1)
         run(case, wall, team=3)
 
 
-def run(case: Case, wall: object, team: int) -> None:
+def run(case: Case, wall: Wall, team: int) -> None:
     """The case in memory that is cut down to what its launches state."""
     call = case.bind(wall=wall)
     call.memory.settle(call.launches)
-    library = library_of(call.specs, host_targets()[0])
     for launch in call.launches:
         block = call.memory.block(launch)
         for member in range(team):
-            library.function(launch.symbol)(block.ctypes.data, member, team)
+            library().function(launch.symbol)(block.ctypes.data, member, team)
     assert not call.memory.cell.any()
 
 
 def test_an_operand_that_is_one_byte_short_is_refused() -> None:
-    for case in cases():
+    for case in every_case():
         for launch in case.bind().launches:
             for reach in reach_of(launch):
                 ref = launch.fields[reach.field]
@@ -98,7 +113,7 @@ def test_every_kernel_in_its_folder_is_stated_or_no_kernel() -> None:
 def altered(seed: int) -> tuple[Case, int, Launch]:
     """A case with one whole number of one launch replaced: the case, which launch, and what it became."""
     choice = random.Random(seed)
-    case = choice.choice(list(cases()))
+    case = choice.choice(every_case())
     launches = case.bind().launches
     place = choice.randrange(len(launches))
     launch = launches[place]
@@ -124,12 +139,11 @@ def run_altered(seeds: range) -> int:
         except ValueError:
             continue
         call.memory.settle(launches)
-        library = library_of(call.specs, host_targets()[0])
         print(seed, case, launch, flush=True)
         for held in launches:
             block = call.memory.block(held)
             for member in range(2):
-                library.function(held.symbol)(block.ctypes.data, member, 2)
+                library().function(held.symbol)(block.ctypes.data, member, 2)
         ran += 1
     return ran
 

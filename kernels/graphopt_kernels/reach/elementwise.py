@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -19,6 +20,8 @@ def reach(block: Block) -> list[Reach]:
     steps, outer = ADDRESSES + count, ADDRESSES + 2 * count
     block.words(outer + rank * (count + 1))
     columns, rows = block.counts((COLUMNS, ROWS), 1)
+    every = math.prod(size for size, _ in block.dims(outer, rank, count + 1))
+    require(rows == every, f"an elementwise call counts {rows} rows where its sizes give {every}")
     found: list[Reach] = []
     for j, size in enumerate(sizes):
         step = block.number(steps + j)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from graphopt_kernels.reach.block import Block, Reach, flat, nest, require
@@ -19,7 +21,9 @@ def reach(block: Block) -> list[Reach]:
     columns = 1 if by_rows else block.count(COLUMNS, 1)
     step = 1 if by_rows else block.number(STEP)
     outer = block.dims(DIMENSIONS, kept_rank + reduced_rank)
+    every = [math.prod(n for n, _ in dims) for dims in (outer[:kept_rank], outer[kept_rank:])]
+    require([kept, combinations] == every, f"a reduction counts {kept} by {combinations} where its sizes give {every}")
     inner = [*outer[kept_rank:], (length, step)]
     require(all(step for n, step in inner if n > 1), "a reduction reads one place again and again")
-    touched = nest(INPUT, size, [*outer, (length if combinations else 0, step)], columns if kept else 0)
+    touched = nest(INPUT, size, [*outer, (length, step)], columns)
     return [touched, flat(OUTPUT, kept * columns * size)]

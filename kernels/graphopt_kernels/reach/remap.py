@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate
 
 from graphopt_kernels.reach.block import Block, Reach, flat, require
@@ -14,6 +15,7 @@ def reach(block: Block) -> list[Reach]:
     size, rank, rows = int(block.spec["size"]), block.count(RANK, 1), block.count(ROWS, 1)
     require(len(block) >= SIZES + rank, "a remapping has fewer sizes than axes")
     extents = block.counts(range(SIZES, SIZES + rank), 1)
+    require(rows == math.prod(extents[1:]), f"a remapping counts {rows} rows where its sizes are {list(extents)}")
     tables = SIZES + rank
     block.words(tables + sum(extents))
     starts = [tables, *(tables + end for end in accumulate(extents))]
