@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from graphopt_kernels.load import Library
+from graphopt_kernels.targets import host_targets
 from tests.kernels import harness
 
 Shape = tuple[int, ...]
@@ -50,14 +53,25 @@ def numbers(*shape: int, dtype: Any = np.float32) -> np.ndarray:
     return np.random.default_rng(sum(shape)).integers(1, 5, shape).astype(dtype)
 
 
-def cases() -> Iterator[Case]:
+@cache
+def every_case() -> list[Case]:
     """All of them."""
-    yield from products()
-    yield from convolutions()
-    yield from moves()
-    yield from rows()
-    yield from pools()
-    yield from picks()
+    return [*products(), *convolutions(), *moves(), *rows(), *pools(), *picks()]
+
+
+@cache
+def library() -> Library:
+    """The code of all cases, linked once."""
+    return harness.library_of(tuple(sorted({s for case in every_case() for s in case.bind().specs})), host_targets()[0])
+
+
+def run(call: harness.Call, team: int) -> None:
+    """Make the call's launches, each member in turn, in memory that is cut down to what they say they touch."""
+    call.memory.settle(call.launches)
+    for launch in call.launches:
+        block = call.memory.block(launch)
+        for member in range(team):
+            library().function(launch.symbol)(block.ctypes.data, member, team)
 
 
 def products() -> Iterator[Case]:

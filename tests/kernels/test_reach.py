@@ -8,18 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Ref
-from graphopt_kernels.load import Library
 from graphopt_kernels.reach.hold import KERNELS, hold, reach_of
-from graphopt_kernels.targets import host_targets
-from tests.kernels.harness import library_of
-from tests.kernels.launches import Case, cases
+from tests.kernels.launches import Case, every_case, run
 from tests.walls import guarded, guarded_before
 
 Wall = Callable[[np.ndarray], np.ndarray]
@@ -29,18 +25,6 @@ ALTERED = int(os.environ.get("GRAPHOPT_HOSTILE", "300"))
 NUMBERS = (0, 1, -1, 2**31, 2**53, 2**62, -(2**62))
 
 
-@cache
-def every_case() -> list[Case]:
-    """The cases, made once."""
-    return list(cases())
-
-
-@cache
-def library() -> Library:
-    """The code of all cases, linked once."""
-    return library_of(tuple(sorted({spec for case in every_case() for spec in case.bind().specs})), host_targets()[0])
-
-
 def test_every_kernel_that_is_launched_states_what_it_touches() -> None:
     assert {launch.spec.family for case in every_case() for launch in case.bind().launches} == KERNELS
 
@@ -48,19 +32,10 @@ def test_every_kernel_that_is_launched_states_what_it_touches() -> None:
 @pytest.mark.parametrize("wall", [guarded, guarded_before])
 def test_a_launch_touches_what_it_states_and_no_more(wall: Wall) -> None:
     for case in every_case():
-        run(case, wall, team=1)
-        run(case, wall, team=3)
-
-
-def run(case: Case, wall: Wall, team: int) -> None:
-    """The case in memory that is cut down to what its launches state."""
-    call = case.bind(wall=wall)
-    call.memory.settle(call.launches)
-    for launch in call.launches:
-        block = call.memory.block(launch)
-        for member in range(team):
-            library().function(launch.symbol)(block.ctypes.data, member, team)
-    assert not call.memory.cell.any()
+        for team in (1, 3):
+            call = case.bind(wall=wall)
+            run(call, team)
+            assert not call.memory.cell.any()
 
 
 def test_an_operand_that_is_one_byte_short_is_refused() -> None:
@@ -138,12 +113,8 @@ def run_altered(seeds: range) -> int:
             hold(launches, [])
         except ValueError:
             continue
-        call.memory.settle(launches)
         print(seed, case, launch, flush=True)
-        for held in launches:
-            block = call.memory.block(held)
-            for member in range(2):
-                library().function(held.symbol)(block.ctypes.data, member, 2)
+        run(replace(call, launches=launches), team=2)
         ran += 1
     return ran
 

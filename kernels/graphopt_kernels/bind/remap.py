@@ -121,10 +121,7 @@ def nearest(size: int, count: int, scale: float, attributes: Mapping[str, Any]) 
     """Which of `size` elements stands at each of `count` indices (ONNX, Resize)."""
     if size == count and scale == 1:
         return np.arange(count)
-    with np.errstate(all="ignore"):  # a scale next to 0 leads to infinities, which are clipped, and to NaN
-        place = _place(size, count, scale, text_of(attributes, "coordinate_transformation_mode", "half_pixel"))
-    if np.isnan(place).any():
-        raise ValueError(f"a scale of {scale} leads nowhere in an axis of size {size}")
+    place = _place(size, count, scale, text_of(attributes, "coordinate_transformation_mode", "half_pixel"))
     rounding = text_of(attributes, "nearest_mode", "round_prefer_floor")
     whole = {
         "round_prefer_floor": np.ceil(place - 0.5),
