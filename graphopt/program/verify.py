@@ -8,7 +8,6 @@ from graphopt.errors import BundleError
 from graphopt.ir.dtype import DType
 from graphopt.program.program import Image, Program, Step, StepKind, Weight
 
-
 _BODIES = {"If": ["else_branch", "then_branch"], "Loop": ["body"], "Scan": ["body"], "SequenceMap": ["body"]}
 """The attributes of control flow that hold graphs."""
 _MOST_BYTES = 1 << 62

@@ -77,6 +77,8 @@ class _Walk:
     root: dict[int, int] = field(default_factory=dict[int, int])
     """Value → the lifetime it lives in."""
     outside: set[int] = field(default_factory=set[int])
+    shaped: set[int] = field(default_factory=set[int])
+    """Constants of which only the packed form is kept."""
     next: Next | None = None
 
     def run(self) -> None:
@@ -94,10 +96,18 @@ class _Walk:
                 return
 
     def _step(self, index: int, step: Step) -> bool:
+        try:
+            return self._bound_step(index, step)
+        except (AttributeError, AssertionError) as error:  # the attributes come from a file that may say anything
+            raise ValueError("its attributes are not what the operator takes") from error
+
+    def _bound_step(self, index: int, step: Step) -> bool:
         operands = [self.bound(value) for value in step.inputs]
         derived = derive(self.program, step, operands) if not step.subprograms else None
         if derived is None:
             missing = wanted(self.program, step, operands)
+            for value in self.shaped.intersection(missing):
+                raise ValueError(f"the elements of {self.program.values[value].name!r} are not kept")
             if missing:
                 self.next = Next(index, values=tuple(missing))
                 return False
@@ -129,6 +139,7 @@ class _Walk:
         info = self.program.values[value]
         if info.weight is not None:
             return self.weights.bound(info.weight)
+        self.shaped.add(value)
         return self.weights.shape_only(info)
 
     def _placed(self, value: int) -> Tensor:
@@ -363,6 +374,8 @@ class _Walk:
             if later:
                 seen[value] = None
         seen.update(dict.fromkeys(result.value for result in results if result.external is None))
+        if self.next is not None:
+            seen.update(dict.fromkeys(self.next.values))
         placed: list[tuple[int, Tensor]] = []
         for value in seen:
             bound = self.bound(value)

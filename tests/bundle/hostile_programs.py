@@ -184,7 +184,9 @@ def build(folder: Path) -> None:
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where the numbers and texts are."""
-    inner = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    inner = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
     if type(document) in (int, str):
         yield path
     for key, value in inner:

@@ -30,8 +30,8 @@ _libraries: dict[tuple[tuple[KernelSpec, ...], str], Library] = {}
 class Memory:
     """Buffers by number; once launches are bound, what these say they touch lies between pages without access.
 
-    The wall is `guarded` or `guarded_before`: whether the touched bytes end where the second page begins, or begin where
-    the first one ends.
+    The wall is `guarded` or `guarded_before`: whether the touched bytes end where the second page begins, or begin
+    where the first one ends.
     """
 
     def __init__(self, wall: Callable[[np.ndarray], np.ndarray]) -> None:

@@ -140,7 +140,9 @@ def moves() -> Iterator[Case]:
         pads, value = np.array([1, -1, 0, 2]), np.array(9, dtype)
         yield Case("copy", "Pad", (numbers(4, 20, dtype=dtype), pads, value), ((dtype, (5, 21)),), known=(1,))
         modes = {"mode": "reflect"}
-        yield Case("remap", "Pad", (numbers(4, 20, dtype=dtype), np.array([1, 2, 0, 2])), ((dtype, (5, 24)),), modes, 22, (1,))
+        yield Case(
+            "remap", "Pad", (numbers(4, 20, dtype=dtype), np.array([1, 2, 0, 2])), ((dtype, (5, 24)),), modes, 22, (1,)
+        )
     yield Case("copy", "ConstantOfShape", (np.array([5, 7]),), (("f4", (5, 7)),), {"value": np.array([2], "f4")})
     yield Case("copy", "DepthToSpace", (numbers(1, 8, 3, 5),), (("f4", (1, 2, 6, 10)),), {"blocksize": 2})
     yield Case("copy", "SpaceToDepth", (numbers(1, 2, 6, 10),), (("f4", (1, 8, 3, 5)),), {"blocksize": 2})

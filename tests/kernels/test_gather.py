@@ -60,8 +60,8 @@ def test_an_index_outside_is_told_and_reads_no_foreign_memory(index: int, team: 
         run("gather", "GatherElements", [x, np.array([[0, index]])], [("float32", (1, 2))], {"axis": 1}, team=team)
     with pytest.raises(IndexError, match=outside):
         run("gather", "GatherND", [x, np.array([[6, 4], [-7, index]])], [("float32", (2,))], team=team)
+    attributes = {"batch_dims": 1}
     with pytest.raises(IndexError, match=outside):
-        attributes = {"batch_dims": 1}
         run("gather", "GatherND", [x[:1], np.array([[index]])], [("float32", (1,))], attributes, team=team)
 
 

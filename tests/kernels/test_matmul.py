@@ -165,4 +165,6 @@ def test_what_the_family_does_not_serve_is_declined() -> None:
     assert family.select("MatMul", 13, [half, half], {}) is None
     assert family.select("MatMul", 13, [single, single], {"activation": "Mish"}) is None
     a, b = Operand(single, (0, 2), Ref.to(0, 0, 1 << 40)), Operand(single, (2, 3), Ref.to(0, 0, 1 << 40))
-    assert family.bind([a, b], [Operand(single, (0, 3), Ref.to(0, 0, 1 << 40))], {}, lambda n: Ref.to(0, 0, 1 << 40)) == []
+    assert (
+        family.bind([a, b], [Operand(single, (0, 3), Ref.to(0, 0, 1 << 40))], {}, lambda n: Ref.to(0, 0, 1 << 40)) == []
+    )

@@ -33,9 +33,7 @@ def run(inputs: list[np.ndarray | None], shape: tuple[int, ...], target: str, te
     assert specs is not None
     output = np.full(shape, 77, np.int32)
     attributes = {"op": "MatMulInteger"}
-    results = [
-        bound.run(team)[0] for bound in bound_between_walls(family, specs, inputs, output, attributes, target)
-    ]
+    results = [bound.run(team)[0] for bound in bound_between_walls(family, specs, inputs, output, attributes, target)]
     assert results[0].tobytes() == results[1].tobytes()
     return results[0]
 

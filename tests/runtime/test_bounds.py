@@ -132,7 +132,7 @@ def test_a_context_holds_its_launches_against_the_memory_there_is():
     executor = executor_of(embedding(counted))
     part = executor.plan([TABLE, np.array([1])])
     part.arena_bytes = 0
-    with pytest.raises(BundleError, match="may touch the bytes .* of a block of 0"):
+    with pytest.raises(BundleError, match=r"may touch the bytes .* of a block of 0"):
         make_context(part, executor.weights, executor.kernels)
 
 

@@ -40,7 +40,10 @@ def bind(
     op = str(attributes["op"])
     dtype = outputs[0].dtype
     moved = [] if op == "ConstantOfShape" else inputs if op == "Concat" else inputs[:1]
-    for name, operand in (*((f"input {slot}", x) for slot, x in enumerate(moved)), *(("an output", x) for x in outputs)):
+    for name, operand in (
+        *((f"input {slot}", x) for slot, x in enumerate(moved)),
+        *(("an output", x) for x in outputs),
+    ):
         of_dtype(name, operand, dtype)
     moves = MOVES[op](inputs, outputs, attributes)
     return [launch_of(move, dtype.itemsize) for move in moves if 0 not in move.sizes]

@@ -64,9 +64,8 @@ def launches_of(
     if any(output.shape != full for output in outputs):
         raise ValueError(f"the outputs of one elementwise call differ in shape: {[list(o.shape) for o in outputs]}")
     if len(inputs) != len(chain.inputs) or len(outputs) != len(chain.outputs):
-        raise ValueError(
-            f"a chain of {len(chain.inputs)} inputs and {len(chain.outputs)} outputs has {len(inputs)} and {len(outputs)}"
-        )
+        wanted = f"{len(chain.inputs)} inputs and {len(chain.outputs)} outputs"
+        raise ValueError(f"a chain of {wanted} has {len(inputs)} and {len(outputs)}")
     for slot, (operand, dtype) in enumerate(zip(inputs, chain.inputs, strict=True)):
         of_dtype(f"input {slot}", operand, dtype)
     for slot, (operand, made) in enumerate(zip(outputs, chain.outputs, strict=True)):

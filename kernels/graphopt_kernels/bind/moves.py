@@ -119,7 +119,9 @@ def _slice(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -
         starts, axes, steps = elements(inputs, 1) or [], elements(inputs, 3), elements(inputs, 4)
     chosen = list(range(len(starts))) if axes is None else [axis_of(int(a), rank) for a in axes]
     if len(set(chosen)) != len(chosen) or not len(starts) == len(chosen) == len(starts if steps is None else steps):
-        raise ValueError(f"{len(starts)} starts do not fit the axes {chosen}, each of which needs one start and one step")
+        raise ValueError(
+            f"{len(starts)} starts do not fit the axes {chosen}, each of which needs one start and one step"
+        )
     of_rank("the output", target, rank, rank)
     strides, offset, sizes = list(contiguous_strides(source.shape)), 0, list(source.shape)
     for i, axis in enumerate(chosen):

@@ -75,9 +75,7 @@ def bind(
     return [*launches, Launch(spec, (*fields, *extra, epsilon), 8 * source.size)]
 
 
-def _spread(
-    name: str, operand: Operand, shape: tuple[int, ...], scratch: Scratch, launches: list[Launch]
-) -> Field:
+def _spread(name: str, operand: Operand, shape: tuple[int, ...], scratch: Scratch, launches: list[Launch]) -> Field:
     if operand.shape == shape:
         return operand.ref
     if len(operand.shape) > len(shape) and math.prod(operand.shape[: len(operand.shape) - len(shape)]) == 1:

@@ -66,9 +66,7 @@ def bind(
     return [*launches, Launch(_spec(op, data.dtype, indices.dtype, attributes), tuple(fields), 1)]
 
 
-def _axes(
-    op: str, data: Operand, indices: Operand, updates: Operand, attributes: Mapping[str, Any]
-) -> tuple[int, ...]:
+def _axes(op: str, data: Operand, indices: Operand, updates: Operand, attributes: Mapping[str, Any]) -> tuple[int, ...]:
     """The axes that indices run over; ValueError where the three operands do not fit each other."""
     if op != "ScatterND":
         axis = axis_of(int(attributes.get("axis", 0)), len(data.shape))
@@ -86,6 +84,4 @@ def _axes(
 def _spec(op: str, data: np.dtype, index: np.dtype, attributes: Mapping[str, Any]) -> KernelSpec:
     mode = "slices" if op == "ScatterND" else "elements"
     reduction = text_of(attributes, "reduction", "none")
-    return KernelSpec.of(
-        "scatter", dtype=data.name, index=index.name, mode=mode, reduction=reduction, revision=2
-    )
+    return KernelSpec.of("scatter", dtype=data.name, index=index.name, mode=mode, reduction=reduction, revision=2)

@@ -40,7 +40,7 @@ class Block:
         """A field that is a whole number."""
         value = self.launch.fields[field] if 0 <= field < len(self) else None
         if not isinstance(value, int):
-            raise ValueError(f"field {field} of {self.spec.family} is no whole number")  # noqa: TRY004
+            raise ValueError(f"field {field} of {self.spec.family} is no whole number")
         return value
 
     def count(self, field: int, least: int = 0) -> int:

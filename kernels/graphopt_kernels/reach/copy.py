@@ -18,5 +18,7 @@ def reach(block: Block) -> list[Reach]:
     require(all(step for n, step in to if n > 1), "a copy writes to one place again and again")
     if mode == TURNED:  # the code takes these strides for granted
         require(to[0][1] == 1 and of[1][1] == 1, "a transposed copy needs contiguous columns and rows")
-    found = [nest(TARGET, size, to)]
-    return found if mode == FILL else [*found, nest(SOURCE, size, of)]
+    if mode == FILL:
+        require(not any(step for _, step in of), "a fill has one element and steps through many")
+        return [nest(TARGET, size, to)]
+    return [nest(TARGET, size, to), nest(SOURCE, size, of)]

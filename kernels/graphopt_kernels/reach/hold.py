@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 
 from graphopt_kernels.abi import Launch, Operand, Ref
@@ -68,9 +69,14 @@ def reach_of(launch: Launch) -> list[Reach]:
     for place, field in enumerate(launch.fields):
         if isinstance(field, int) and not -_LIMIT <= field < _LIMIT:
             raise ValueError(f"field {place} of {launch.spec.family} is {field}, more than 64 bits hold")
-    found: list[Reach] = import_module(f"graphopt_kernels.reach.{launch.spec.family}").reach(Block(launch))
+    found = _statement(launch.spec.family)(Block(launch))
     stated = {reach.field for reach in found}
     for place, field in enumerate(launch.fields):
         if isinstance(field, Ref) and place not in stated:
             raise ValueError(f"nobody states what {launch.spec.family} touches through field {place}")
     return found
+
+
+@cache
+def _statement(family: str) -> Callable[[Block], list[Reach]]:
+    return import_module(f"graphopt_kernels.reach.{family}").reach

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from graphopt_kernels.reach.block import Block, Reach, flat, require
 
@@ -20,7 +20,7 @@ def reach(block: Block) -> list[Reach]:
     block.words(tables + sum(extents))
     starts = [tables, *(tables + end for end in accumulate(extents))]
     low = high = 0
-    for axis, (start, end) in enumerate(zip(starts, starts[1:], strict=False)):
+    for axis, (start, end) in enumerate(pairwise(starts)):
         table = [block.number(field) for field in range(start, end)]
         if axis == 0 and block.spec["whole"]:
             table = [table[0], table[0] + extents[0] - 1]
