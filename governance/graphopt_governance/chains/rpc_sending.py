@@ -204,7 +204,7 @@ class Sender:
         failures = self.nodes.give(outgoing.attempts[-1].raw, self.nodes.endpoints)
         error = self._refusal(failures)
         if error is None or self._are_enough_knowing(outgoing):
-            for failure in failures.values():
+            for failure in failures.values() if len(failures) == len(self.nodes.endpoints) else ():
                 # it may have arrived all the same, and waiting will tell
                 _log.warning("%s; waiting whether it took %s all the same", failure, outgoing.what)
             return

@@ -184,18 +184,17 @@ class State:
     def expect(self, *pairs: tuple[bytes, bytes]) -> None:
         """Say that manifests' digests, each with its signer's key, will be judged: fewer questions to who is far away.
 
-        However many there are, they are asked about together, in two steps.
+        However many there are, they are asked about together, in three steps.
         """
         records, holders = self._layout["records"], self._layout["holders"]
         self._storage.expect(
             [_slot(records, digest) for digest, _ in pairs] + [_slot(holders, key) for _, key in pairs]
         )
-        places: list[int] = []
-        for digest, signing in pairs:
-            base = _slot(self._layout["members"], word(self.holder(signing)))
-            model = _slot(self._layout["models"], self.record(digest).model + bytes(12))
-            places += [model, base, base + 2, base + 3]
-        self._storage.expect(places)
+        bases = [_slot(self._layout["members"], word(self.holder(signing))) for _, signing in pairs]
+        models = [_slot(self._layout["models"], self.record(digest).model + bytes(12)) for digest, _ in pairs]
+        self._storage.expect(models + [base + offset for base in bases for offset in (0, 2, 3)])
+        accounts = [word(self._storage.slot(base))[12:] for base in bases]
+        self._storage.expect([_slot(self._layout["standing"], bytes(12) + account) for account in accounts])
 
     def member(self, number: int) -> Member | None:
         """The member with this number; None when there is none now."""
