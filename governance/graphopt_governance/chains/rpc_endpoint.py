@@ -260,14 +260,22 @@ class HttpProvider:
             connection.close()
             raise TimeoutError
         connection.timeout = min(_TIMEOUT_SECONDS, seconds)
-        alarm = threading.Timer(seconds, _hang_up, [connection])
+        sockets, end = [connection.sock], time.monotonic() + seconds
+        alarm = threading.Timer(seconds, _hang_up, [sockets])
         alarm.daemon = True
         alarm.start()
         try:
+            if connection.sock is None:
+                connection.connect()
+            # a node that closes after its answer leaves the connection without it
+            sockets.append(connection.sock)
             answer = self._exchange(connection, body, most)
-        except BaseException:
+        except BaseException as error:
             # what is left of this answer must not be taken for the next one
             connection.close()
+            if isinstance(error, Exception) and time.monotonic() >= end:
+                # what came until it was hung up on may look like anything
+                raise TimeoutError from error
             raise
         finally:
             alarm.cancel()
@@ -279,10 +287,10 @@ class HttpProvider:
 
     def _exchange(self, connection: http.client.HTTPConnection, body: bytes, most: int) -> Any:
         connection.request("POST", self._path, body, self._headers)
-        response = connection.getresponse()
-        data = response.read(most + 1)
-        if response.length and len(data) <= most:
-            raise http.client.IncompleteRead(data, response.length)
+        with connection.getresponse() as response:
+            data = response.read(most + 1)
+            if response.length and len(data) <= most:
+                raise http.client.IncompleteRead(data, response.length)
         # a redirect is not followed: who is asked is whom the URL names
         if response.status != 200 and (300 <= response.status < 400 or not data.startswith(b"{")):
             raise _Status(response.status)
@@ -309,10 +317,11 @@ class HttpProvider:
         return connection
 
 
-def _hang_up(connection: http.client.HTTPConnection) -> None:
-    if isinstance(connection.sock, socket.socket):
-        with suppress(OSError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
+def _hang_up(sockets: list[Any]) -> None:
+    for connected in sockets:
+        if isinstance(connected, socket.socket):
+            with suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
 
 
 def _literal(host: str | None) -> frozenset[str]:

@@ -6,6 +6,7 @@ node that owes several answers is not asked again until it has given one.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -14,7 +15,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Generic, TypeVar
 
-from graphopt_governance.chains.rpc_endpoint import Endpoint, HttpProvider
+from graphopt_governance.chains.rpc_endpoint import Endpoint
 from graphopt_governance.chains.time_limit import seconds_left
 from graphopt_governance.errors import ChainError, UnreachableError
 
@@ -181,8 +182,8 @@ def first_of(endpoints: Sequence[Endpoint], ask: Callable[[Endpoint], _T]) -> _T
 
 
 def is_alone(endpoints: Sequence[Endpoint]) -> bool:
-    """Whether there is nobody else to wait for, and the one there is keeps to the limit by itself."""
-    return len(endpoints) == 1 and (isinstance(endpoints[0].provider, HttpProvider) or seconds_left() > 1e9)
+    """Whether there is nobody else to ask, and nothing that ends the waiting: then it needs no thread."""
+    return len(endpoints) == 1 and seconds_left() == math.inf
 
 
 def _asking(ask: Callable[[Endpoint], _T], endpoint: Endpoint) -> Callable[[], _T]:

@@ -117,7 +117,7 @@ def deployed(code: bytes) -> tuple[tuple[Founder, ...], int, int]:
         for at in range(4, len(words) - 3, 4)
     )
     quorum, delay = (int.from_bytes(words[at], "big") for at in (1, 2)) if len(words) > 4 else (0, 0)
-    if deployment(founders, quorum, delay) != code:
+    if (len(code) - start) % 32 or deployment(founders, quorum, delay) != code:
         raise ValueError("not code that founds a federation")
     return founders, quorum, delay
 
