@@ -232,6 +232,9 @@ def _field(endpoint: Endpoint, answer: object, name: str) -> object:
 
 
 def _number(endpoint: Endpoint, value: object) -> int:
+    # some write plain numbers
+    if type(value) is int and 0 <= value < 2**256:
+        return value
     try:
         return quantity(value)
     except ValueError as error:
