@@ -15,7 +15,8 @@ from graphopt_governance import actions
 from graphopt_governance.chains import rpc, rpc_endpoint
 from graphopt_governance.chains.opening import open_chain
 from graphopt_governance.chains.outbox import Outbox
-from graphopt_governance.chains.rpc_node import Node as AskedNode
+from graphopt_governance.chains.rpc_agreement import Agreement
+from graphopt_governance.chains.rpc_nodes import Nodes
 from graphopt_governance.chains.rpc_sending import Payer, Sender
 from graphopt_governance.chains.where import read_where
 from graphopt_governance.errors import ChainError
@@ -38,10 +39,8 @@ def node(request: pytest.FixtureRequest, home: Home, monkeypatch: pytest.MonkeyP
         def provider_at(url: str) -> Node:
             return node
 
-        def sender(provider: Node, home: Home, payer: Payer, patience: float) -> Sender:
-            return Sender(
-                AskedNode(provider), Outbox(home.folder), payer, 60 if patience > 60 else patience, pause=0.05
-            )
+        def sender(agreement: Agreement, home: Home, payer: Payer, patience: float) -> Sender:
+            return Sender(Nodes(agreement), Outbox(home.folder), payer, 60 if patience > 60 else patience, pause=0.05)
 
         monkeypatch.setenv("GRAPHOPT_CHAIN", "http://node.invalid:8545")
         monkeypatch.setattr(rpc_endpoint, "provider_at", provider_at)

@@ -97,7 +97,7 @@ def _open_chain(home: Home, passphrase: Passphrase) -> Chain | None:
         return None
     if where is None:
         return _ledger(home.ledger) if home.ledger.exists() else None
-    return reach(where.reached_by(home.endpoints) if home.endpoints else where, home, passphrase)
+    return reach(where.reached_instead_by(home.endpoints) if home.endpoints else where, home, passphrase)
 
 
 def _ledger(path: Path) -> Ledger | None:

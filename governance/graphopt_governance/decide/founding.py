@@ -181,8 +181,12 @@ def prepare_to_join(
     if ledger is not None:
         where = Where(invitation.domain, invitation.first_block, ledger.absolute())
     elif home.endpoints:
-        known = before.checkpoint if before is not None and before.domain == where.domain else None
-        where = replace(where.reached_by(home.endpoints, agree), checkpoint=checkpoint or known)
+        known = before if before is not None and before.domain == where.domain else where
+        if agree is not None:
+            reached = where.reached_by(home.endpoints, agree)
+        else:
+            reached = replace(where, agree=known.agree).reached_instead_by(home.endpoints)
+        where = replace(reached, checkpoint=checkpoint or known.checkpoint)
     elif before is not None and before.domain == where.domain:
         where = before
     else:

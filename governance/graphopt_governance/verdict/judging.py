@@ -7,7 +7,7 @@ none to ask, and what beyond approval is asked for.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from graphopt_governance.verdict.against_policy import against_federation, again
 from graphopt_governance.verdict.floors import Floors, Seen
 from graphopt_governance.verdict.policy import Policy, span
 from graphopt_governance.verdict.proof import Proof, ProvenChain
-from graphopt_governance.verdict.verify import Code, Reason, Verdict, judge, judge_at, judge_files
+from graphopt_governance.verdict.verify import Code, Reading, Reason, Verdict, judge, judge_at, judge_files
 from graphopt_governance.wording import utc
 
 _CLOCKS_DIFFER = 60
@@ -76,30 +76,38 @@ class Judge:
         """Judge the bundle at `path`, its files included; BundleError when there is none."""
         return judge_files(path, self.judge)
 
-    def judge(self, manifest: Manifest) -> Verdict:
-        """Judge a manifest; ChainError when the chain cannot be had and no proof stands in for it."""
-        verdict = self._by_whatever_there_is(manifest)
+    def together(self, manifests: Sequence[Manifest]) -> Callable[[Manifest, bool], Verdict]:
+        """What judges each of these by one reading of the chain; the flag: whether events are asked for as well."""
+        reading = Reading(manifests)
+        return lambda manifest, told: self.judge(manifest, reading, told=told)
+
+    def judge(self, manifest: Manifest, reading: Reading | None = None, *, told: bool = True) -> Verdict:
+        """Judge a manifest; ChainError when the chain cannot be had and no proof stands in for it.
+
+        `reading`, where it is given, is what the chain is judged by.  `told`: whether events are asked for as well.
+        """
+        verdict = self._by_whatever_there_is(manifest, reading or Reading([manifest]), told=told)
         name = Names.of(self._home).model(bytes.fromhex(str(verdict.facts.get("model", ""))))
         return verdict if name is None else _with(verdict, [], {"model_name": name})
 
-    def _by_whatever_there_is(self, manifest: Manifest) -> Verdict:
+    def _by_whatever_there_is(self, manifest: Manifest, reading: Reading, *, told: bool) -> Verdict:
         if self._evidence is not None:
             return self._by_evidence(manifest, self._evidence)
         if self._offline:
             return self._by_kept_proof(manifest, "not asked")
         try:
-            return self._by_chain(manifest)
+            return self._by_chain(manifest, reading, told=told)
         except UnreachableError as error:
             if self.max_age is None or not self.policy.offline:
                 raise
             return self._by_kept_proof(manifest, f"unreachable: {error}")
 
-    def _by_chain(self, manifest: Manifest) -> Verdict:
+    def _by_chain(self, manifest: Manifest, reading: Reading, *, told: bool) -> Verdict:
         self._chain = chain = self._chain or self._open(self._home)
         if chain is None:
             return judge(manifest, None)
-        snapshot = chain.snapshot()
-        verdict, seen = self._judged(manifest, chain, snapshot, "the chain", newest=True)
+        snapshot = reading.of(chain)
+        verdict, seen = self._judged(manifest, chain, snapshot, "the chain", newest=True, told=told)
         facts: dict[str, Any] = {"proof_age": 0}
         try:
             self._floors.rise(chain.domain, seen)
@@ -152,10 +160,10 @@ class Judge:
         return _with(verdict, against, {"proof_age": max(0, int(age))})
 
     def _judged(
-        self, manifest: Manifest, chain: Chain, snapshot: Snapshot, what: str, *, newest: bool
+        self, manifest: Manifest, chain: Chain, snapshot: Snapshot, what: str, *, newest: bool, told: bool = True
     ) -> tuple[Verdict, Seen]:
         """The verdict, floors and policy obeyed, and what was seen for it."""
-        verdict = judge_at(manifest, snapshot, chain, self._home.inclusions)
+        verdict = judge_at(manifest, snapshot, chain, self._home.inclusions, told=told)
         batch = verdict.facts.get("batch")
         digests = [manifest.digest] if batch is None else [manifest.digest, bytes.fromhex(batch)]
         seen = Seen.of(snapshot, digests)
