@@ -14,6 +14,7 @@ from typing import Any
 
 from graphopt.bundle import Manifest
 from graphopt_governance.chains.chain import Chain, Receipt
+from graphopt_governance.chains.floors import Floors
 from graphopt_governance.chains.ledger import Ledger
 from graphopt_governance.errors import BallotError
 from graphopt_governance.exchange.ballot import Ballot, event_json, member_json, needed
@@ -67,7 +68,8 @@ def found(home: Home, members: Sequence[Founder], quorum: int, delay: int = 0, l
 
     ChainError when there is one already.
     """
-    return Ledger.create(ledger or home.ledger, members, quorum, delay, only_new=True)
+    chain = Ledger.create(ledger or home.ledger, members, quorum, delay, only_new=True)
+    return chain.remembering(Floors(home.proofs))
 
 
 def draft(chain: Chain, kind: Kind, *, lasts: int = WEEK, **fields: Any) -> Ballot:

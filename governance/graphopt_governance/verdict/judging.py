@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from graphopt.bundle import Manifest
 from graphopt_governance.chains.chain import Chain, Snapshot
+from graphopt_governance.chains.floors import Floors, Seen, is_believable
 from graphopt_governance.chains.state_trie import Header
 from graphopt_governance.errors import ChainError, PolicyError, UnreachableError
 from graphopt_governance.exchange.names import Names
 from graphopt_governance.home import Home
 from graphopt_governance.protocol.action import Domain
 from graphopt_governance.verdict.against_policy import against_federation, against_policy, too_old
-from graphopt_governance.verdict.floors import Floors, Seen
 from graphopt_governance.verdict.policy import Policy, span
 from graphopt_governance.verdict.proof import Proof, ProvenChain
 from graphopt_governance.verdict.verify import Code, Reason, Verdict, judge, judge_at, judge_files
@@ -98,11 +99,17 @@ class Judge:
         self._chain = chain = self._chain or self._open(self._home)
         if chain is None:
             return judge(manifest, None)
+        # before the snapshot is taken: another process may raise the floor meanwhile
+        before = self._floors.read(chain.domain)
         snapshot = chain.snapshot()
-        verdict, seen = self._judged(manifest, chain, snapshot, "the chain", newest=True)
+        verdict, seen = self._judged(manifest, chain, snapshot, "the chain", before, newest=True)
+        if not snapshot.agreed:
+            # a ledger's blocks come when there is something to write, and approvals end by the clock between them
+            seen = replace(seen, time=max(seen.time, int(time.time())))
         facts: dict[str, Any] = {"proof_age": 0}
         try:
-            self._floors.rise(chain.domain, seen)
+            if is_believable(snapshot, before):
+                self._floors.rise(chain.domain, seen)
             Proof.of(chain.domain, manifest.digest, snapshot).save(self._home.proofs / f"{manifest.digest.hex()}.json")
         except OSError as error:
             # who may only read judges as well, and is told that nothing will be remembered
@@ -113,15 +120,19 @@ class Judge:
         if not self.policy.offline:
             raise PolicyError("the policy does not allow to be offline: a kept proof does not stand in for the chain")
         path = self._home.proofs / f"{manifest.digest.hex()}.json"
-        if not path.exists():
+        proof = Proof.kept(path)
+        if proof is None:
             raise ChainError(f"the chain was {why}; and no proof of this bundle was kept: there is no {path}")
-        proof = Proof.load(path)
         self._check(proof, manifest, self._domain() or proof.domain)
-        age = time.time() - proof.taken
+        before = self._floors.read(proof.domain)
+        age = max(time.time(), before.time) - proof.taken
         when = f"{utc(proof.taken)}, when it rested on {proof.basis}"
         chain = ProvenChain(proof, f"a proof kept in this home since {when}; the chain was {why}")
         snapshot = chain.snapshot()
-        verdict, _ = self._judged(manifest, chain, snapshot, "the kept proof", newest=False)
+        verdict, _ = self._judged(manifest, chain, snapshot, "the kept proof", before, newest=False)
+        if not proof.agreed:
+            with suppress(OSError):
+                self._floors.rise(proof.domain, replace(before, time=max(before.time, int(time.time()))))
         # a block that was too old when the chain was asked has not grown younger by being kept
         against = self._staleness(age, "the kept proof", self.max_age) + too_old(self.policy, snapshot, proof.taken)
         return _with(verdict, against, {"proof_age": max(0, int(age))})
@@ -144,22 +155,23 @@ class Judge:
             )
         basis = f"a proof by somebody else, under block {header.number}, whose hash is the checkpoint that was given"
         chain = ProvenChain(proof, basis)
-        verdict, _ = self._judged(manifest, chain, chain.snapshot(), "the proof", newest=False)
+        before = self._floors.read(domain)
+        verdict, _ = self._judged(manifest, chain, chain.snapshot(), "the proof", before, newest=False)
         # when it was taken and which nodes agreed is its maker's word; the block's time is proven
-        age = time.time() - header.time
+        age = max(time.time(), before.time) - header.time
         limits = [limit for limit in (self._oldest, self.policy.max_block_age) if limit is not None]
         against = self._staleness(age, "the proof's block", min(limits)) if limits else []
         return _with(verdict, against, {"proof_age": max(0, int(age))})
 
     def _judged(
-        self, manifest: Manifest, chain: Chain, snapshot: Snapshot, what: str, *, newest: bool
+        self, manifest: Manifest, chain: Chain, snapshot: Snapshot, what: str, before: Seen, *, newest: bool
     ) -> tuple[Verdict, Seen]:
-        """The verdict, floors and policy obeyed, and what was seen for it."""
-        verdict = judge_at(manifest, snapshot, chain, self._home.inclusions)
+        """The verdict, the floor `before` and the policy obeyed, and what was seen for it."""
+        verdict = judge_at(manifest, snapshot, chain, self._home.inclusions, before.time)
         batch = verdict.facts.get("batch")
         digests = [manifest.digest] if batch is None else [manifest.digest, bytes.fromhex(batch)]
         seen = Seen.of(snapshot, digests)
-        self._floors.read(chain.domain).refuse_less(seen, what, newest=newest, ancestor=snapshot.ancestor)
+        self._floors.refuse_less(chain.domain, before, seen, what, newest=newest, ancestor=snapshot.ancestor)
         against = against_federation(self.policy, chain.domain) + against_policy(self.policy, manifest, snapshot)
         return _with(verdict, against), seen
 
