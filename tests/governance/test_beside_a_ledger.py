@@ -22,8 +22,6 @@ from graphopt_governance.exchange.invitation import Invitation
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
 
-from .conftest import make_bundle
-
 MAGIC = bytes.fromhex("d9d505f920a163d7")
 PAGE = 4096
 _LOCKED_PAGE = 0x40000000 // PAGE + 1
@@ -39,23 +37,6 @@ def hot_journal(super_journal: Path) -> bytes:
     end = (_LOCKED_PAGE, name, len(name), sum(name) & 0xFFFFFFFF)
     words = [part if isinstance(part, bytes) else part.to_bytes(4, "big") for part in end]
     return header.ljust(512, b"\0") + b"".join(words) + MAGIC
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which a bundle was approved, and the bundle."""
-    folder = tmp_path_factory.mktemp("made")
-    bundle, home = make_bundle(folder / "bundle"), Home(folder / "home")
-    actions.sign(bundle, home)
-    actions.anchor(bundle, home=home)
-    return folder
-
-
-@pytest.fixture
-def anchored(made: Path, tmp_path: Path, home: Home) -> Path:
-    """A copy of both."""
-    shutil.copytree(made / "home", home.folder)
-    return shutil.copytree(made / "bundle", tmp_path / "bundle")
 
 
 @pytest.fixture

@@ -224,10 +224,12 @@ class Floors:
 
 
 def is_believable(snapshot: Snapshot, before: Seen) -> bool:
-    """Whether a floor may rise by a snapshot: False for a block from the future.
+    """Whether what a snapshot shows may be kept: not what nodes give as a block of the future.
 
-    ChainError for a height that no chain comes to: one node alone, or a ledger, can say any.
+    ChainError for a height that no chain comes to: a node that is asked alone can say any.
     """
+    if snapshot.agreed and snapshot.time > time.time() + CLOCKS_DIFFER:
+        return False
     known = before.block and before.time
     passed = max(0, snapshot.time - before.time) if known else snapshot.time
     most = (before.block if known else 0) + _BLOCKS_AT_ONCE + _BLOCKS_A_SECOND * passed
@@ -238,7 +240,7 @@ def is_believable(snapshot: Snapshot, before: Seen) -> bool:
             f"the chain shows block {snapshot.block}, of second {snapshot.time}{since}: no chain comes so far, so it is"
             " not believed"
         )
-    return not (snapshot.agreed and snapshot.time > time.time() + CLOCKS_DIFFER)
+    return True
 
 
 def _parsed(content: bytes, domain: Domain, what: str) -> Seen:

@@ -107,19 +107,19 @@ class Judge:
             # a ledger's blocks come when there is something to write, and approvals end by the clock between them
             seen = replace(seen, time=max(seen.time, int(time.time())))
         facts: dict[str, Any] = {"proof_age": 0}
-        try:
-            if is_believable(snapshot, before):
+        if is_believable(snapshot, before):
+            try:
                 self._floors.rise(chain.domain, seen)
-            Proof.of(chain.domain, manifest.digest, snapshot).save(self._home.proofs / f"{manifest.digest.hex()}.json")
-        except OSError as error:
-            # who may only read judges as well, and is told that nothing will be remembered
-            facts["not_kept"] = str(error.strerror)
+                Proof.of(chain.domain, manifest.digest, snapshot).save(self._kept(manifest))
+            except OSError as error:
+                # who may only read judges as well, and is told that nothing will be remembered
+                facts["not_kept"] = str(error.strerror)
         return _with(verdict, too_old(self.policy, snapshot), facts)
 
     def _by_kept_proof(self, manifest: Manifest, why: str) -> Verdict:
         if not self.policy.offline:
             raise PolicyError("the policy does not allow to be offline: a kept proof does not stand in for the chain")
-        path = self._home.proofs / f"{manifest.digest.hex()}.json"
+        path = self._kept(manifest)
         proof = Proof.kept(path)
         if proof is None:
             raise ChainError(f"the chain was {why}; and no proof of this bundle was kept: there is no {path}")
@@ -190,6 +190,9 @@ class Judge:
                 f"the proof is of another federation: chain {proof.domain.chain_id}, contract"
                 f" 0x{proof.domain.contract.hex()}"
             )
+
+    def _kept(self, manifest: Manifest) -> Path:
+        return self._home.proofs / f"{manifest.digest.hex()}.json"
 
     def _domain(self) -> Domain | None:
         from graphopt_governance.chains.ledger import Ledger
