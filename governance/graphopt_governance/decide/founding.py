@@ -12,6 +12,7 @@ from graphopt_governance.chains.ledger import Ledger
 from graphopt_governance.chains.looking import look_at
 from graphopt_governance.chains.opening import deploy, open_chain, reach
 from graphopt_governance.chains.where import Where, read_where
+from graphopt_governance.decide.able import check_founding
 from graphopt_governance.decide.governing import MAX_DELAY, MAX_MEMBERS, Standing, found, standing
 from graphopt_governance.errors import BallotError, ChainError
 from graphopt_governance.exchange.cards import Card
@@ -36,7 +37,7 @@ class Charter:
     delay: int = 0
 
     def check(self) -> None:
-        """BallotError for a federation that the contract would not make."""
+        """BallotError for a federation that the contract would not make, or that could not do what it is for."""
         if not 1 <= len(self.cards) <= MAX_MEMBERS:
             raise BallotError(f"a federation has 1 to {MAX_MEMBERS} members, not {len(self.cards)}")
         for what in ("account", "signing"):
@@ -46,6 +47,7 @@ class Charter:
         voters = sum(1 for card in self.cards if card.rights & Right.APPROVE)
         if not 1 <= self.quorum <= voters:
             raise BallotError(f"a quorum of {self.quorum} cannot be: {voters} of the members may approve")
+        check_founding([card.rights for card in self.cards], self.quorum)
         if not 0 <= self.delay <= MAX_DELAY:
             raise BallotError(f"a delay is 0 to {MAX_DELAY} seconds, not {self.delay}")
 
