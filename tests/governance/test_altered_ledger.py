@@ -30,6 +30,9 @@ ALTERATIONS = (
     "UPDATE transactions SET raw = 7",
     "DROP TABLE events",
     f"ALTER TABLE ledger RENAME TO l; CREATE VIEW ledger AS {NUMBERS} SELECT n AS key, x'00' AS value FROM r",
+    "UPDATE blocks SET time = -5",
+    "UPDATE blocks SET time = 9223372036854775807",
+    "UPDATE blocks SET time = 1e300",
     "CREATE TRIGGER t AFTER INSERT ON blocks BEGIN DELETE FROM events; END",
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,16 +113,29 @@ def test_looking_at_a_strangers_ledger_makes_no_file_and_changes_none(
     assert not (tmp_path / "east").exists()
 
 
-def test_a_ledger_in_a_folder_of_mode_777_is_looked_at_and_not_lived_in(
-    home: Home, invitation: Invitation, tmp_path: Path
-):
+def test_a_ledger_in_a_folder_of_mode_777_is_not_lived_in(home: Home, invitation: Invitation, tmp_path: Path):
     shared = tmp_path / "shared"
     shared.mkdir()
-    shared.chmod(0o777)
     copy = shutil.copy(home.ledger, shared / "ledger.sqlite3")
-    assert prepare_to_join(Home(tmp_path / "east"), invitation, Path(copy)).standing.block == 2
-    with pytest.raises(ChainError, match="others can write to its folder"):
-        Ledger.open(Path(copy))
+    # a sticky folder keeps others from removing the ledger, and not from putting a journal beside it
+    for mode in (0o777, 0o1777, 0o720):
+        shared.chmod(mode)
+        assert Ledger.of_others(copy).snapshot().block == 2
+        with pytest.raises(ChainError, match="others can write to its folder"):
+            Ledger.open(copy)
+        with pytest.raises(ChainError, match="others can write to its folder"):
+            prepare_to_join(Home(tmp_path / "east"), invitation, copy)
+
+
+def test_a_temporary_folder_in_which_others_can_swap_the_copy_is_not_used(
+    home: Home, invitation: Invitation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    with pytest.raises(ChainError, match=r"private folder .* others can write to its folder"):
+        prepare_to_join(Home(tmp_path / "east"), invitation, home.ledger)
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def test_a_ledger_whose_mode_was_changed_is_written_to_through_a_log(anchored: Path, home: Home):

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from graphopt_governance.chains.embedded import Outcome
 
 FORMAT = 2
+_MAX_TIME = 2**40
+"""Seconds since the epoch: some 35,000 years."""
 # SQLite keeps what it is given, whatever the column is called: what is read is of the kind that is asked for
 _NEWEST = "SELECT number, CAST(hash AS BLOB), CAST(header AS BLOB) FROM blocks ORDER BY number DESC LIMIT 1"
 _FOUNDING = (
@@ -151,8 +153,10 @@ class Ledger:
             (genesis_time, _, _), *blocks = rows
             # the sixth field of a transaction is its data; all else follows from the order
             calls = [Call(seconds, _data_of(raw)) for seconds, raw, _ in blocks]
+            if not all(0 <= seconds < _MAX_TIME for seconds, _, _ in rows):
+                raise ValueError("a time that is none")
         except (ValueError, TypeError, IndexError) as error:
-            raise ChainError(f"the ledger at {self.path} was altered: it has a transaction that is none") from error
+            raise ChainError(f"the ledger at {self.path} was altered: it has a block that is none") from error
         return genesis_time, calls, rows[-1][2]
 
     def block_hashes(self) -> list[bytes]:
@@ -259,6 +263,9 @@ class Ledger:
 
     def submit(self, call: bytes, what: str) -> Receipt:
         """Execute a call to the contract in a block of its own; ActionError, and no block, when it is turned down."""
+        if self._floors is not None:
+            # nothing is added to a ledger that shows less than was seen
+            self.snapshot()
         with self._connect() as db, transaction(db):
             outcome = _virtual_machine().execute(
                 db, self._domain.chain_id, int(time.time()), self._domain.contract, call
@@ -326,7 +333,7 @@ def _domain_of(path: Path, connect: Connect) -> Domain:
     try:
         raw, header = founding
         key = founding_key(int(chain), Header.decode(header).time, _data_of(raw))
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise ChainError(f"the ledger at {path} was altered: it does not say how it was founded") from error
     if contract_address(key) != contract:
         raise ChainError(f"the ledger at {path} is not that of its contract: 0x{contract.hex()} was founded otherwise")

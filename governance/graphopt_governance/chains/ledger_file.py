@@ -28,7 +28,7 @@ Connect = Callable[[], AbstractContextManager[sqlite3.Connection]]
 _WAIT_SECONDS = 30.0
 _STILL_SECONDS = 5.0
 """How long a stranger's ledger may be in use before it is said that it is."""
-_MAX_COPY = 1 << 32
+_MAX_COPY = 1 << 30
 _MAX_VALUE = 1 << 24
 """More than a transaction or a node of the state can have."""
 _STEPS, _FREE_STEPS = 100_000, 10_000_000
@@ -79,6 +79,7 @@ def private_copy(path: Path) -> Path:
     """
     folder = Path(tempfile.mkdtemp(prefix="graphopt-ledger-"))
     try:
+        check_own_folder(folder, "the private folder", ChainError)
         copy = folder / "ledger.sqlite3"
         end = time.monotonic() + _STILL_SECONDS
         while not _copied(path, copy):
@@ -124,7 +125,7 @@ def made_beside(path: Path, make: Callable[[sqlite3.Connection], object]) -> boo
 def transaction(db: sqlite3.Connection) -> Generator[None]:
     """All that is done within is on the disk afterwards, or, where it raises, nothing of it."""
     if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        # a copy that SQLite's backup made; by way of MEMORY, so that this too leaves no journal when it is killed
+        # another program changed it; by way of MEMORY, so that this too leaves no journal when it is killed
         db.execute("PRAGMA journal_mode = MEMORY")
         db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN IMMEDIATE")

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.chains.ledger_file import check_neighbours
 from graphopt_governance.chains.ledger_log import LedgerLog
 from graphopt_governance.errors import ChainError
 from graphopt_governance.protocol.action import Domain
@@ -16,8 +17,10 @@ def look_at(path: Path, domain: Domain) -> tuple[Ledger, bool]:
 
     A state is whatever its maker says; that members signed for it, only executing the history again from the founding
     shows, which the contract's address commits to.  It is executed here; False where there is no virtual machine to do
-    that.  ChainError when it does not come to the same head, or another federation is there.
+    that.  ChainError when it does not come to the same head, or another federation is there, and for a file that nobody
+    could live with: see `own_files`.
     """
+    check_neighbours(path)
     ledger = Ledger.of_others(path)
     if ledger.domain != domain:
         raise ChainError(
