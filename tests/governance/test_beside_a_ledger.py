@@ -95,8 +95,9 @@ def test_a_strangers_ledger_that_is_not_one_file_is_not_looked_at(
 ):
     monkeypatch.setattr(ledger_file, "_STILL_SECONDS", 0.1)
     beside(home.ledger, ending).touch(0o600)
-    with pytest.raises(ChainError, match=f"ledger.sqlite3{ending}, so it is in use"):
-        prepare_to_join(Home(tmp_path / "east"), invitation, home.ledger)
+    for look in (Ledger.of_others, lambda path: prepare_to_join(Home(tmp_path / "east"), invitation, path)):
+        with pytest.raises(ChainError, match=f"there is .*{ending},"):
+            look(home.ledger)
 
 
 def test_looking_at_a_strangers_ledger_makes_no_file_and_changes_none(
