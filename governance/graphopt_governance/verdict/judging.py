@@ -125,7 +125,7 @@ class Judge:
             raise ChainError(f"the chain was {why}; and no proof of this bundle was kept: there is no {path}")
         self._check(proof, manifest, self._domain() or proof.domain)
         before = self._floors.read(proof.domain)
-        age = max(time.time(), before.time) - proof.taken
+        age = _age(proof.taken, before)
         when = f"{utc(proof.taken)}, when it rested on {proof.basis}"
         chain = ProvenChain(proof, f"a proof kept in this home since {when}; the chain was {why}")
         snapshot = chain.snapshot()
@@ -158,7 +158,7 @@ class Judge:
         before = self._floors.read(domain)
         verdict, _ = self._judged(manifest, chain, chain.snapshot(), "the proof", before, newest=False)
         # when it was taken and which nodes agreed is its maker's word; the block's time is proven
-        age = max(time.time(), before.time) - header.time
+        age = _age(header.time, before)
         limits = [limit for limit in (self._oldest, self.policy.max_block_age) if limit is not None]
         against = self._staleness(age, "the proof's block", min(limits)) if limits else []
         return _with(verdict, against, {"proof_age": max(0, int(age))})
@@ -202,6 +202,15 @@ class Judge:
             return where.domain
         ledger = self._home.ledger
         return Ledger.open(ledger).domain if ledger.exists() and Ledger.is_made(ledger) else None
+
+
+def _age(since: int, before: Seen) -> float:
+    """How many seconds ago a time was: by the clock, and where that went back, by the latest time that was seen.
+
+    Below zero for one that is in the future by the clock.
+    """
+    now = time.time()
+    return max(now, before.time) - since if now >= since else now - since
 
 
 def _with(verdict: Verdict, against: list[Reason], facts: dict[str, Any] | None = None) -> Verdict:
