@@ -27,8 +27,12 @@ def founding_key(chain_id: int, began: int, code: bytes) -> bytes:
     return hashlib.sha256(head + word(chain_id) + word(began) + keccak(code)).digest()
 
 
+def founding_account(key: bytes) -> bytes:
+    """The account (20 bytes) of such a key."""
+    return MemberKey(ec.derive_private_key(int.from_bytes(key, "big"), ec.SECP256K1())).account
+
+
 def contract_address(key: bytes) -> bytes:
-    """The address (20 bytes) of the contract that the account of this key makes first."""
-    account = MemberKey(ec.derive_private_key(int.from_bytes(key, "big"), ec.SECP256K1())).account
+    """The address (20 bytes) of the contract that the account of such a key makes first."""
     # the RLP of the list of the account and its nonce, 0 (Yellow Paper, 7)
-    return keccak(b"\xd6\x94" + account + b"\x80")[12:]
+    return keccak(b"\xd6\x94" + founding_account(key) + b"\x80")[12:]
