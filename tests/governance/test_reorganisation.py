@@ -172,13 +172,18 @@ def test_what_was_undone_is_sent_again_by_whatever_command_sends_next(anchored: 
     assert (actions.verify(anchored).exit_code, actions.verify(other).exit_code) == (15, 0)
 
 
-def test_what_was_held_to_be_final_and_is_undone_is_done_again_when_it_is_repeated(
+def test_what_was_held_to_be_final_and_is_undone_is_done_again_when_the_home_forgets_it_and_it_is_repeated(
     anchored: Path, node: Node, home: Home
 ):
     before, paid = snapshot(node), transactions(node, home)
     actions.revoke(anchored, "wrong")
     turn_back(node, before)
     assert (revocations(anchored), transactions(node, home)) == (0, paid)
+    # a chain whose final block is gone is none to send to, until somebody says that it is
+    with pytest.raises(ChainError, match=r"went back: .* remove .*floor-"):
+        actions.revoke(anchored, "wrong")
+    (floor,) = home.proofs.glob("floor-*.json")
+    floor.unlink()
     actions.revoke(anchored, "wrong")
     assert (revocations(anchored), transactions(node, home)) == (1, paid + 1)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphopt_governance.chains.chain import Receipt, Snapshot
+from graphopt_governance.chains.floors import Floors
 from graphopt_governance.chains.rpc_agreement import Agreement, require_different
 from graphopt_governance.chains.rpc_endpoint import Endpoint, Provider
 from graphopt_governance.chains.rpc_reading import Reader
@@ -49,6 +50,12 @@ class RpcChain:
         endpoints = [Endpoint(provider) for provider in providers]
         self._agreement = Agreement(endpoints, where.agree, where.domain.chain_id, where.checkpoint)
         self._reader = Reader(endpoints, self._agreement, where.domain, where.first_block)
+        self._floors: Floors | None = None
+
+    def remembering(self, floors: Floors) -> RpcChain:
+        """The same, whose every snapshot is held against what a home has seen, and raises it."""
+        self._floors = floors
+        return self
 
     @classmethod
     def open(
@@ -108,7 +115,9 @@ class RpcChain:
 
     def snapshot(self) -> Snapshot:
         """The contract as of the newest final block that the nodes agree on; ChainError when they prove none."""
-        return self._reader.snapshot()
+        if self._floors is None:
+            return self._reader.snapshot()
+        return self._floors.held(self._domain, self._reader.snapshot)
 
     def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> list[Event]:
         """The final events as enough nodes tell them, oldest first; of one name and about one digest where given."""

@@ -9,13 +9,11 @@ from typing import Any, cast
 
 from graphopt.bundle import Manifest
 from graphopt_governance.chains.chain import Snapshot
+from graphopt_governance.chains.floors import CLOCKS_DIFFER
 from graphopt_governance.protocol.action import Domain, model_id
 from graphopt_governance.verdict.policy import Policy, span
 from graphopt_governance.verdict.verify import Code, Reason
 from graphopt_governance.wording import printable, utc
-
-_CLOCKS_DIFFER = 900
-"""Seconds by which other people's clocks may be ahead of ours."""
 
 
 def against_federation(policy: Policy, domain: Domain) -> list[Reason]:
@@ -34,7 +32,7 @@ def too_old(policy: Policy, snapshot: Snapshot, when: float | None = None) -> li
     `when`: the time (seconds since the epoch) at which it was the newest; now where it is None.
     """
     age = (time.time() if when is None else when) - snapshot.time
-    if snapshot.agreed and age < -_CLOCKS_DIFFER:
+    if snapshot.agreed and age < -CLOCKS_DIFFER:
         sentence = f"the newest final block is of {utc(snapshot.time)}, which is in the future: a clock is wrong"
         return [Reason(Code.STALE, sentence)]
     if policy.max_block_age is None or not snapshot.agreed or age <= policy.max_block_age:

@@ -148,9 +148,17 @@ def judge(manifest: Manifest, chain: Chain | None, inclusions: Path | None = Non
 
 
 def judge_at(
-    manifest: Manifest, snapshot: Snapshot, chain: Chain, inclusions: Path | None = None, *, told: bool = True
+    manifest: Manifest,
+    snapshot: Snapshot,
+    chain: Chain,
+    inclusions: Path | None = None,
+    passed: int = 0,
+    *,
+    told: bool = True,
 ) -> Verdict:
     """The same by a snapshot of `chain` that was taken before.
+
+    `passed`: a time (seconds since the epoch) that is known to have passed, whatever the clock says now.
 
     What is proven under the snapshot's header decides.  Events only embellish: where there are none, or they are lies,
     the same bundles are approved and refused for the same reasons.  Unless they are to be `told`, nodes are not asked
@@ -162,16 +170,17 @@ def judge_at(
     events = partial(_told, chain) if told else _untold
     if manifest.signature is not None:
         snapshot.state.expect((digest, bytes.fromhex(manifest.signature.key)))
+    now = max(snapshot.time, passed, time.time())
     record = snapshot.state.record(digest)
     reasons = [*_withdrawal(record, digest, events), *_signature_reasons(manifest, snapshot)]
     batch: BatchInclusion | None = None
     if record.status is Status.NOT_ANCHORED:
-        batch, against = _in_batch(digest, inclusions, snapshot, events)
+        batch, against = _in_batch(digest, inclusions, snapshot, events, now)
         reasons.extend(against)
     elif record.kind is not RecordKind.MANIFEST and record.status is Status.APPROVED:
         reasons.append(_NOT_APPROVED)
     elif record.status is Status.APPROVED:
-        reasons.extend(_validity(record, snapshot))
+        reasons.extend(_validity(record, snapshot, now))
     facts = _facts(manifest, record, snapshot, chain, batch, events)
     return Verdict(tuple(reasons), digest.hex(), facts, told)
 
@@ -207,7 +216,7 @@ _NOT_APPROVED = Reason(Code.NOT_ANCHORED, "not anchored: the federation has not 
 
 
 def _in_batch(
-    digest: bytes, inclusions: Path | None, snapshot: Snapshot, events: Events
+    digest: bytes, inclusions: Path | None, snapshot: Snapshot, events: Events, now: float
 ) -> tuple[BatchInclusion | None, list[Reason]]:
     """The batch that a manifest without a record of its own is in, where that is shown, and what is against it."""
     try:
@@ -225,7 +234,7 @@ def _in_batch(
         return found, withdrawn
     if record.kind is not RecordKind.BATCH or record.status is not Status.APPROVED:
         return found, [Reason(Code.NOT_ANCHORED, f"not anchored: the federation has not approved its batch {name}")]
-    return found, _expiry(record, snapshot)
+    return found, _expiry(record, now)
 
 
 def _told(chain: Chain, name: str, digest: bytes) -> Sequence[Event]:
@@ -280,15 +289,15 @@ def _signature_reasons(manifest: Manifest, snapshot: Snapshot | None) -> list[Re
     return []
 
 
-def _expiry(record: Record, snapshot: Snapshot) -> list[Reason]:
+def _expiry(record: Record, now: float) -> list[Reason]:
     # block time decides; where no block has come for a while, the clock can only make an approval end sooner
-    if record.expires and max(snapshot.time, time.time()) >= record.expires:
+    if record.expires and now >= record.expires:
         return [Reason(Code.EXPIRED, f"the approval ended at {utc(record.expires)}")]
     return []
 
 
-def _validity(record: Record, snapshot: Snapshot) -> list[Reason]:
-    reasons = _expiry(record, snapshot)
+def _validity(record: Record, snapshot: Snapshot, now: float) -> list[Reason]:
+    reasons = _expiry(record, now)
     current, _ = snapshot.state.versions(record.model)
     if current != record.version:
         sentence = f"superseded: this is version {record.version} of its model, current is version {current}"
