@@ -48,13 +48,14 @@ def compile_model(
     threads: int | None = None,
     check: bool = True,
     skip: Sequence[str] = (),
+    cached: bool = True,
     progress: Callable[[str], object] | None = None,
 ) -> Compiled:
     """A model, given as a path or a ModelProto, compiled for the targets named.
 
     `level` says what rewrites may change (`exact`, `reassociate`, `approximate`), `skip` leaves passes out by name,
-    `check` runs the whole model against the reference meaning and records the worst difference, `progress` hears the
-    name of each phase as it begins.  ModelError for a model that cannot be read, CompileError for one that cannot be
+    `check` runs the whole model against the reference meaning and records the worst difference, `cached` says whether
+    kernels may come from this user's cache of them, `progress` hears the name of each phase as it begins.  ModelError for a model that cannot be read, CompileError for one that cannot be
     compiled or whose check fails.
     """
     clock = _Clock(progress)
@@ -75,7 +76,7 @@ def compile_model(
         for program in image.programs:
             check_meanings(program)
     with clock("kernels"):
-        native = {target: build_native(image.programs[index], target) for target, index in image.targets.items()}
+        native = {target: build_native(image.programs[index], target, cached=cached) for target, index in image.targets.items()}
     target = choose_target(image.targets)
     program = image.programs[image.targets[target]]
     weights = Weights(image.weights, store.block())
