@@ -98,6 +98,23 @@ def check_files(folder: str | Path, manifest: Manifest) -> None:
             check_content(record, *hash_file(file, record.size + 1))
 
 
+def read_recorded(folder: str | Path, manifest: Manifest, name: str, most: int) -> bytes | None:
+    """The bytes of one file of a bundle as `manifest` has it, None where it has none; AlteredError for others.
+
+    BundleError, before anything is read, where it would have more than `most` bytes.
+    """
+    record = next((record for record in manifest.files if record.name == name), None)
+    if record is None:
+        return None
+    if record.size > most:
+        raise BundleError(f"{name} has {record.size} bytes by the manifest, more than {most}")
+    with open_recorded(Path(folder), record) as file:
+        _check_size(record, os.fstat(file.fileno()).st_size)
+        content = io.BytesIO()
+        check_content(record, *hash_file(file, record.size + 1, content))
+    return content.getvalue()
+
+
 @dataclass(frozen=True)
 class VerifiedBundle:
     """A private copy of a bundle, every byte of which was hashed as it was copied.  Close it to remove the copy.

@@ -58,11 +58,13 @@ def rebuild(manifest: Manifest, source: str | Path, *, progress: Callable[[str],
     CompileError when the model does not pass its check here.  Nothing is left behind.
     """
     from graphopt.compiler.compile_model import compile_model, source_digest, tool_versions
+    from graphopt.frontend import Source
 
-    source, build = Path(source), manifest.predicate
+    build = manifest.predicate
     options, targets = _recipe(build)
+    model = Source.read(source)
     # what is cheap to know comes first: nobody should wait for a compilation to hear that numba is another one
-    _compare("source", build.get("source"), source_digest(source), "; this is not the model it was made from")
+    _compare("source", build.get("source"), source_digest(model), "; this is not the model it was made from")
     tools = build.get("tools")
     if not isinstance(tools, dict):
         raise RebuildError("the manifest does not record which tools made it, so it cannot be rebuilt from")
@@ -70,7 +72,7 @@ def rebuild(manifest: Manifest, source: str | Path, *, progress: Callable[[str],
     _compare("tools", recorded_tools, tool_versions(), "; rebuild with the recorded versions installed")
     try:
         compiled = compile_model(
-            source,
+            model,
             targets=targets,
             level=options["level"],
             skip=options["skip"],
