@@ -19,6 +19,7 @@ from graphopt.bundle import Gate, Manifest, read_manifest, save_manifest
 from graphopt.bundle.place import taking_place
 from graphopt.bundle.transfer import PIECE
 from graphopt.errors import BundleError
+from graphopt.files import FileError, open_file
 from graphopt.private import PrivateFolder
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.documents import Fields
@@ -248,9 +249,13 @@ def _with_a_short_header(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 def _unseal_file(folder: Path, file: Path, keys: Sequence[SealingKey], gate: Gate | None) -> SealNote:
-    if not file.is_file():
-        raise SealingError(f"{file} is no sealed bundle: there is no such file")
-    with file.open("rb") as opened:
+    try:
+        opened = open_file(file)
+    except FileNotFoundError:
+        raise SealingError(f"{file} is no sealed bundle: there is no such file") from None
+    except FileError as error:
+        raise SealingError(f"{file} is no sealed bundle: it {error.problem}") from None
+    with opened:
         return unseal(iter(lambda: opened.read(PIECE), b""), str(file), folder, keys, gate)[0]
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+from graphopt.files import FileError, read_file
 from graphopt_governance.errors import PolicyError
 from graphopt_governance.home import Home
 from graphopt_governance.protocol.action import Domain
@@ -67,13 +68,11 @@ class Policy:
     def load(cls, path: Path) -> Policy:
         """Read a policy's file; PolicyError, in one sentence, for one that cannot be read or says what is not known."""
         try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-            if len(content) > _MAX_BYTES:
-                raise PolicyError(f"the policy {path} has more than {_MAX_BYTES} bytes")
-            document = tomllib.loads(content.decode())
+            document = tomllib.loads(read_file(path, _MAX_BYTES).decode())
         except OSError as error:
             raise PolicyError(f"the policy {path} cannot be read: {error.strerror}") from error
+        except FileError as error:
+            raise PolicyError(f"the policy {path} cannot be read, because it {error.problem}") from error
         except (ValueError, RecursionError) as error:
             # tomllib's errors and UnicodeDecodeError are ValueErrors
             raise PolicyError(f"the policy {path} is not TOML: {error}") from error
