@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,26 +32,36 @@ _LARGE = 1 << 26
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ExternalFile:
-    """A file that was opened: its bytes, and, where they are mapped from it, the file and how it was then."""
+    """A file that was opened: its bytes, and, where they are mapped from it, its handle and how it was then."""
 
     data: np.ndarray
-    file: io.FileIO | None = None
+    handle: int | None = None
     status: os.stat_result | None = None
+
+    @classmethod
+    def mapped(cls, file: io.FileIO) -> ExternalFile:
+        """The file as it lies on the disk, open for as long as anybody has this."""
+        handle = os.dup(file.fileno())
+        held = cls(_mapped(file), handle, os.fstat(handle))
+        weakref.finalize(held, os.close, handle)
+        return held
 
     def sha256(self) -> str:
         """SHA-256 of its bytes, in hexadecimal."""
-        if self.file is None:
+        if self.handle is None:
             return hashlib.sha256(self.data.data).hexdigest()
-        self.file.seek(0)
-        return hashlib.file_digest(self.file, "sha256").hexdigest()
+        # not from where it is mapped: a file that is cut short meanwhile would end the process
+        with os.fdopen(os.dup(self.handle), "rb") as file:
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def is_unchanged(self) -> bool:
         """Whether nothing was written to it since it was opened."""
-        if self.file is None or self.status is None:
+        if self.handle is None or self.status is None:
             return True
-        now = os.fstat(self.file.fileno())
+        now = os.fstat(self.handle)
         return (now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (
             self.status.st_size,
             self.status.st_mtime_ns,
@@ -103,7 +114,8 @@ class Folder:
                 return ExternalFile(np.frombuffer(_read(file, size), np.uint8))
         own = status.st_uid in trusted_owners() and not status.st_mode & 0o022
         if own and size >= _LARGE:
-            return ExternalFile(_mapped(file), file, status)
+            with file:
+                return ExternalFile.mapped(file)
         with file, tempfile.TemporaryFile(prefix="graphopt-") as copy:
             while piece := file.read(_PIECE):
                 copy.write(piece)

@@ -8,6 +8,7 @@ import onnx
 from onnx import ModelProto
 
 from graphopt.errors import ModelError
+from graphopt.frontend.budget import ReadingBudget
 from graphopt.frontend.external import Folder
 from graphopt.frontend.functions import choose_functions
 from graphopt.frontend.read_graph import GraphReader
@@ -47,7 +48,11 @@ def _read(model: ModelProto, folder: Folder | None) -> Graph:
         )
     functions = choose_functions(model, _opsets(model))
     reader = GraphReader(
-        functions.opsets, functions.inlined, folder, listed_constants=model.ir_version < _CONSTANTS_ARE_LISTED_BEFORE
+        functions.opsets,
+        functions.inlined,
+        folder,
+        listed_constants=model.ir_version < _CONSTANTS_ARE_LISTED_BEFORE,
+        budget=ReadingBudget(model.ByteSize()),
     )
     graph = reader.read(model.graph).graph
     graph.header = _header(model, functions.kept)

@@ -20,8 +20,8 @@ from graphopt_kernels.c_library import ALLOWED_UNDEFINED
 from graphopt_kernels.errors import LoadError
 
 _SYMBOLS = "graphopt_"
-_MARKERS = frozenset(("_edata", "_end", "__bss_start"))
-"""Addresses that older linkers export."""
+_MARKERS = frozenset(("_edata", "_end", "__bss_start", "_GLOBAL_OFFSET_TABLE_"))
+"""Addresses that older linkers export, or that a linker gives."""
 _NEEDED = frozenset(("libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"))
 _SONAME = "kernels.so"
 
@@ -257,7 +257,7 @@ def _check_symbol(name: str, info: int, section: int) -> None:
     bind, kind = info >> 4, info & 15
     if kind not in (0, 1, 2, 3, 4) or bind not in (0, 1, 2):
         _refuse(f"its symbol {name[:120]!a} is of a kind that runs code when it is looked up, or is shared")
-    if not section and name and name not in ALLOWED_UNDEFINED:
+    if not section and name and name not in ALLOWED_UNDEFINED | _MARKERS:
         _refuse(f"it calls {name[:120]!a}, which no kernel calls")
     if section and bind and name not in _MARKERS and not name.startswith(_SYMBOLS):
         _refuse(f"it defines {name[:120]!a}, and a kernel's name begins with {_SYMBOLS}")
