@@ -61,8 +61,11 @@ class PrivateFolder:
 def _made(parent: Path, name: str) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(prefix=f"{name}-", suffix=_SUFFIX, dir=parent))
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        # a sweeper that came in between has the lock, or had it and has removed the folder
+        # a sweeper that comes in between has removed the folder, or has the lock and is about to
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         if _locked(lock) and path.exists():
             return path, lock
         os.close(lock)

@@ -6,8 +6,10 @@ counted here, and end in one sentence.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+
+from onnx import ModelProto, NodeProto
 
 from graphopt.errors import ModelError
 
@@ -20,6 +22,21 @@ SUBGRAPHS = 2048
 SUBGRAPH_DEPTH = 32
 """What protobuf reads goes no deeper either, but functions could."""
 CALL_DEPTH = 64
+
+
+def check_subgraphs(model: ModelProto) -> None:
+    """ModelError, before anything is read, when more graphs are written inside nodes than a model may have."""
+    left = SUBGRAPHS
+    todo: list[Iterable[NodeProto]] = [model.graph.node, *(function.node for function in model.functions)]
+    while todo:
+        for node in todo.pop():
+            for attribute in node.attribute:
+                inside = [attribute.g] if attribute.HasField("g") else []
+                for graph in (*inside, *attribute.graphs):
+                    left -= 1
+                    if left < 0:
+                        raise ModelError(f"the model has more than {SUBGRAPHS} graphs inside nodes")
+                    todo.append(graph.node)
 
 
 class ReadingBudget:

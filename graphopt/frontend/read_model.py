@@ -8,7 +8,7 @@ import onnx
 from onnx import ModelProto
 
 from graphopt.errors import ModelError
-from graphopt.frontend.budget import ReadingBudget
+from graphopt.frontend.budget import ReadingBudget, check_subgraphs
 from graphopt.frontend.external import Folder
 from graphopt.frontend.functions import choose_functions
 from graphopt.frontend.read_graph import GraphReader
@@ -38,6 +38,7 @@ def read_onnx(source: str | PathLike[str] | ModelProto | Source) -> Graph:
 
 
 def _read(model: ModelProto, folder: Folder | None) -> Graph:
+    check_subgraphs(model)
     check_text(model)
     if not model.HasField("graph") or model.ir_version < 1:
         raise ModelError("not an ONNX model: it has no graph or no IR version")

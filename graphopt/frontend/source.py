@@ -14,6 +14,7 @@ from onnx import ModelProto
 
 from graphopt.errors import ModelError
 from graphopt.files import FileError, read_file
+from graphopt.frontend.budget import check_subgraphs
 from graphopt.frontend.external import Folder, external_files
 from graphopt.frontend.text import check_text
 
@@ -51,6 +52,7 @@ class Source:
             model.ParseFromString(data)
         except DecodeError:
             raise ModelError("not an ONNX model, or a truncated one") from None
+        check_subgraphs(model)
         check_text(model)
         digest: dict[str, Any] = {}
         if hashed:
