@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from graphopt.check.call import run_call
-from graphopt.check.foresee import foresee, may_never_end
-from graphopt.check.rounding import terms_of
+from graphopt.check.foresee import foresee, may_never_end, terms
 from graphopt.ops.table import Call
 
 MOST_BYTES = 1 << 31
 """What the results of operators that are still needed may take, together."""
-MOST_CALLS = 300_000
+MOST_CALLS = 100_000
 """Operators, and turns of loops: some ten seconds, however small they are."""
 
 
@@ -75,10 +74,7 @@ class Budget:
 def _cost(call: Call, results: tuple[Any, ...]) -> int:
     sizes = [np.size(result) for result in results if isinstance(result, (np.ndarray, np.generic))]
     first = results[0] if results else None
-    terms = 1
-    if isinstance(first, np.ndarray) and all(isinstance(v, (np.ndarray, np.generic)) for v in call.inputs[:2]):
-        terms = terms_of(call, first)
-    return sum(sizes) * terms
+    return sum(sizes) * (terms(call, first) if isinstance(first, np.ndarray) else 1)
 
 
 _WORTH_COUNTING = 1 << 16

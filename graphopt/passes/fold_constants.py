@@ -27,7 +27,7 @@ DEFAULT_BUDGET = 1 << 22
 """Bytes by which folding may grow a model in total (4 MiB)."""
 
 _MOST_BYTES, _MOST_OPERATIONS = 1 << 30, 10_000_000_000
-"""What computing one constant may take, in memory and in time."""
+"""What computing one constant may take, in memory (where its operands take less) and in time."""
 
 _SMALL = 4096
 """Bytes below which quantised constants are folded like any other: scales and zero points, not weights."""
@@ -76,7 +76,8 @@ class FoldNode(Rule):
             arrays = [None if c is None else elements(c) for c in slots]
             call = call_of(node, arrays, len(outputs), rewriter.opsets)
             ahead = foresee(call)
-            if ahead.nbytes > _MOST_BYTES or ahead.operations > _MOST_OPERATIONS or may_never_end(call):
+            most = max(_MOST_BYTES, 16 * sum(map(size_of, held)))
+            if ahead.nbytes > most or ahead.operations > _MOST_OPERATIONS or may_never_end(call):
                 return Declined(f"computing it takes {ahead.nbytes} bytes and {ahead.operations} operations, or more")
             results = run_call(call)
         except GraphoptError as error:
