@@ -34,7 +34,9 @@ class PrivateFolder:
             parent = Path(tempfile.gettempdir())
             why = why_others_can_write(parent, shared=True)
             if why is not None:
-                raise UnsafeFolderError(f"no private copy can be kept in {parent}, because {why}; set TMPDIR to another")
+                raise UnsafeFolderError(
+                    f"no private copy can be kept in {parent}, because {why}; set TMPDIR to another"
+                )
         _sweep_once(parent, name)
         self.path, self._lock = _made(parent, name)
 

@@ -98,7 +98,7 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_is_not(t
     assert any(path.is_file() for path in left.rglob("*"))
     other = temporary / "graphopt-baseline"
     other.mkdir()
-    private._swept.clear()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    private._swept.clear()  # pyright: ignore[reportPrivateUsage]
     with PrivateFolder() as mine:
         assert set(temporary.iterdir()) == {mine, other}
 
@@ -138,7 +138,7 @@ def test_a_sweeper_that_comes_in_between_takes_nothing_that_is_used(temporary: P
         made = plain(*arguments, **options)  # type: ignore[arg-type]  # pyright: ignore
         if not swept:
             swept.append(Path(made))
-            private._sweep(Path(made))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            private._sweep(Path(made))  # pyright: ignore[reportPrivateUsage]
         return made  # pyright: ignore[reportUnknownVariableType]
 
     monkeypatch.setattr(tempfile, "mkdtemp", overtaken)

@@ -16,4 +16,3 @@ def utc(seconds: int) -> str:
     except (ValueError, OverflowError, OSError):
         # a block's time has 64 bits, and a calendar does not
         return f"second {seconds}"
-

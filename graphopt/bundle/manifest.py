@@ -259,4 +259,3 @@ def open_recorded(folder: Path, record: FileRecord) -> Generator[io.FileIO]:
             yield file
     except FileNotFoundError as error:
         raise AlteredError(record.name, "is missing from the bundle") from error
-

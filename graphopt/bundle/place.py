@@ -29,7 +29,8 @@ def taking_place(path: str | Path, *, private: bool = False) -> Generator[Path]:
     """A folder that only this user can enter; when the block ends well it takes the place of `path`, else it is gone.
 
     `private`: also then nobody else can enter it, or read what is in it.  Were this process killed, the next one that
-    writes to `path` takes the folder away.  BundleError, before the block begins, when `path` exists and is no bundle, or its folder is missing.
+    writes to `path` takes the folder away.  BundleError, before the block begins, when `path` exists and is no bundle,
+    or its folder is missing.
     """
     path = Path(path)
     check_place(path)

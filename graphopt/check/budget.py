@@ -13,7 +13,7 @@ from graphopt.ops.table import Call
 
 MOST_BYTES = 1 << 31
 """What the results of operators that are still needed may take, together."""
-MOST_CALLS = 100_000
+MOST_CALLS = 50_000
 """Operators, and turns of loops: some ten seconds, however small they are."""
 
 
@@ -41,7 +41,8 @@ class Budget:
         if may_never_end(call):
             raise BudgetSpentError(f"before {call.op}, whose pattern may take for ever")
         if ahead.operations > self.operations:
-            raise BudgetSpentError(f"before {call.op}, which takes {ahead.operations:.0e} operations")
+            done = f"after {self.spent:.0e} operations of the reference"
+            raise BudgetSpentError(f"{done}, before {call.op}, which takes {ahead.operations:.0e}")
         try:
             results = run_call(call)
         except MemoryError:

@@ -113,4 +113,3 @@ def _characters(call: Call, elements: int) -> int:
     texts = [v for v in call.inputs if isinstance(v, np.ndarray) and v.dtype.kind in "OUS"]
     longest = sum(max((len(item) for item in v.flat if isinstance(item, (str, bytes))), default=0) for v in texts)
     return elements * (_A_CHARACTER * longest + _TEXT) if texts else 0
-

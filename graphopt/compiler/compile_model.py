@@ -55,8 +55,8 @@ def compile_model(
 
     `level` says what rewrites may change (`exact`, `reassociate`, `approximate`), `skip` leaves passes out by name,
     `check` runs the whole model against the reference meaning and records the worst difference, `cached` says whether
-    kernels may come from this user's cache of them, `progress` hears the name of each phase as it begins.  ModelError for a model that cannot be read, CompileError for one that cannot be
-    compiled or whose check fails.
+    kernels may come from this user's cache of them, `progress` hears the name of each phase as it begins.  ModelError
+    for a model that cannot be read, CompileError for one that cannot be compiled or whose check fails.
     """
     clock = _Clock(progress)
     _check_targets(targets)
@@ -78,7 +78,10 @@ def compile_model(
         for program in image.programs:
             check_meanings(program)
     with clock("kernels"):
-        native = {target: build_native(image.programs[index], target, cached=cached) for target, index in image.targets.items()}
+        native = {
+            target: build_native(image.programs[index], target, cached=cached)
+            for target, index in image.targets.items()
+        }
     target = choose_target(image.targets)
     program = image.programs[image.targets[target]]
     weights = Weights(image.weights, store.block())

@@ -14,9 +14,8 @@ from graphopt.frontend.tensor import read_tensor, write_tensor
 from graphopt.ir.constant import Constant, Dense
 from graphopt.ir.dtype import DType
 
-
 MOST_BYTES = 1 << 32
-"""What a sparse tensor may take once it is expanded, as it is to be computed with: in a file it takes next to nothing."""
+"""What a sparse tensor may take once it is expanded; in a file it takes next to nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,14 +40,15 @@ _RELOCATIONS = {"x86_64": frozenset((0, 1, 6, 7, 8)), "aarch64": frozenset((0, 2
 _NULL, _TAG_NEEDED, _TAG_SONAME, _STRTAB, _SYMTAB, _STRSZ, _SYMENT = 0, 1, 14, 5, 6, 10, 11
 _RELA, _RELASZ, _RELAENT, _PLTRELSZ, _PLTREL, _JMPREL, _FLAGS = 7, 8, 9, 2, 20, 23, 30
 _RELRSZ, _RELR, _RELRENT, _GNU_HASH, _FLAGS_1 = 35, 36, 37, 0x6FFFFEF5, 0x6FFFFFFB
-_TAGS = frozenset(
-    (_NULL, _TAG_NEEDED, _TAG_SONAME, _STRTAB, _SYMTAB, _STRSZ, _SYMENT, _RELA, _RELASZ, _RELAENT, _PLTRELSZ, _PLTREL)
-) | frozenset((_JMPREL, _FLAGS, _RELRSZ, _RELR, _RELRENT, _GNU_HASH, _FLAGS_1, 3, 16, 24))
-"""And PLTGOT, SYMBOLIC, BIND_NOW."""
-_TAGS |= frozenset((0x6FFFFFF0, 0x6FFFFFF9, 0x6FFFFFFE, 0x6FFFFFFF))
+_TABLES = (_STRTAB, _SYMTAB, _STRSZ, _SYMENT, _GNU_HASH)
+_MOVED = (_RELA, _RELASZ, _RELAENT, _PLTRELSZ, _PLTREL, _JMPREL, _RELR, _RELRSZ, _RELRENT)
+_PLTGOT, _SYMBOLIC, _BIND_NOW = 3, 16, 24
+_VERSIONS = (0x6FFFFFF0, 0x6FFFFFF9, 0x6FFFFFFE, 0x6FFFFFFF)
 """VERSYM, RELACOUNT, VERNEED, VERNEEDNUM."""
-_TAGS |= frozenset((0x70000000, 0x70000001, 0x70000003, 0x70000005))
+_PROCESSORS = (0x70000000, 0x70000001, 0x70000003, 0x70000005)
 """How a processor's own linkage table is laid out."""
+_TAGS = frozenset((_NULL, _TAG_NEEDED, _TAG_SONAME, _FLAGS, _FLAGS_1, _PLTGOT, _SYMBOLIC, _BIND_NOW))
+_TAGS_OF_TABLES = frozenset((*_TABLES, *_MOVED, *_VERSIONS, *_PROCESSORS))
 _FLAGS_ALLOWED = {_FLAGS: 2 | 8, _FLAGS_1: 1}
 """Symbolic, bind now."""
 _NAMES = {
@@ -203,9 +204,9 @@ class _Image:
         """The bytes in the file that lie at an address in memory."""
         for segment in self.segments:
             start = address - segment.address
-            if 0 <= start and start + size <= segment.held:
+            if start >= 0 and start + size <= segment.held:
                 return self.data[segment.offset + start : segment.offset + start + size]
-        _refuse(f"{what} are not in it")
+        raise LoadError(f"{what} are not in it")
 
     def has(self, address: int, size: int, flags: int) -> bool:
         """Whether the address is in memory of the library that may be used so."""
@@ -223,10 +224,10 @@ class _Image:
         for tag, value in _PAIR.iter_unpack(self.at(address, size, "the entries of its dynamic table")):
             if tag == _NULL:
                 return found
-            if tag not in _TAGS:
+            if tag not in _TAGS and tag not in _TAGS_OF_TABLES:
                 _refuse(f"it has {_NAMES.get(tag, f'the dynamic entry {tag & (1 << 64) - 1:#x}')}")
             found.append((tag, value))
-        _refuse("its dynamic table has no end")
+        raise LoadError("its dynamic table has no end")
 
 
 def _symbol_count(image: _Image, address: int) -> int:

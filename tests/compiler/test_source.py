@@ -177,14 +177,14 @@ def test_a_rebuild_takes_nothing_from_a_cache(
     monkeypatch.setenv("GRAPHOPT_CACHE", str(tmp_path / "cache"))
     with monkeypatch.context() as patch:
         # the poison: code that nobody optimised, of the same name
-        patch.setattr(emit._Machine, "optimise", lambda self, module: None)  # noqa: SLF001  # pyright: ignore
+        patch.setattr(emit._Machine, "optimise", lambda self, module: None)  # pyright: ignore
         poisoned = compile_model(source, targets=TARGETS, check=False)
     poisoned.save(tmp_path / "poisoned")
     again = compile_model(source, targets=TARGETS, check=False)
     again.save(tmp_path / "again")
     of_cache = read_manifest(tmp_path / "again")
     assert of_cache.files == read_manifest(tmp_path / "poisoned").files != manifest[1].files
-    native._emitted.cache_clear()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    native._emitted.cache_clear()  # pyright: ignore[reportPrivateUsage]
     assert rebuild(manifest[1], source).digest == manifest[1].digest.hex()
     with pytest.raises(RebuildDiffersError, match=r"native/x86-64-v3/kernels\.(so|a)"):
         rebuild(of_cache, source)
