@@ -32,6 +32,10 @@ class BundleError(GraphoptError):
     """A bundle is incomplete, altered, or of another format version."""
 
 
+class UnsafeFolderError(GraphoptError):
+    """A folder for private copies is open to others, who could put something else in their place."""
+
+
 class RefusedError(GraphoptError):
     """The gate refused a bundle: not approved, revoked, or approved by nobody we know."""
 

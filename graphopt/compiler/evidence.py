@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,10 @@ from graphopt.runtime.weights import Weights
 SEEDS = (0, 1)
 SIZES = (2, 3, 16, 32, 64, 128, 224)
 """Sizes tried for symbolic dimensions: the first with which the reference runs."""
+MOST_FED = 1 << 30
+"""Bytes of inputs that are made up for a check."""
+_TEXT = 1 << 10
+"""What a made-up text counts for: it is an object, and made one by one."""
 OPERATIONS = 100_000_000_000
 """What one check may compute in the reference; what is left out for it is said in the evidence."""
 
@@ -41,6 +46,9 @@ def gather(
     reason = "the reference ran with none of the sizes tried"
     for size in SIZES[: None if names else 1]:
         sizes = dict.fromkeys(names, size)
+        if feeds_bytes(graph, sizes) > MOST_FED:
+            reason = f"its inputs take more than {MOST_FED:,} bytes"
+            continue
         worst: list[float] = []
         try:
             for seed in SEEDS:
@@ -51,8 +59,8 @@ def gather(
                     reason = str(error)
                     break
                 worst.append(_worst(graph, executor, fed, expected, budget))
-        except BudgetSpentError:
-            reason = f"the check ended after {operations:.0e} operations of the reference, with {len(worst)} seeds done"
+        except BudgetSpentError as error:
+            reason = f"the check ended {error}, with {len(worst)} seeds done"
             if not worst:
                 return Evidence(False, sizes=sizes, reason=reason)
             return Evidence(True, max(worst), SEEDS[: len(worst)], sizes, reason)
@@ -69,7 +77,10 @@ def _worst(
     What is off by more than half a unit in the last place on either side is held against the derived allowance.
     """
     given = [feeds[v.name] if v.name in feeds else elements(graph.defaults[v]) for v in graph.inputs]
-    got = dict(zip(graph.output_names, executor.run(given), strict=True))
+    try:
+        got = dict(zip(graph.output_names, executor.run(given), strict=True))
+    except MemoryError:
+        raise BudgetSpentError("before the compiled model, for which there is not enough memory here") from None
     allowed: Mapping[str, Any] | None = None
     worst = 0.0
     for name, wanted in expected.items():
@@ -85,6 +96,18 @@ def _worst(
                 " get it all the same, and report the model"
             )
     return worst
+
+
+def feeds_bytes(graph: Graph, sizes: Mapping[str, int]) -> int:
+    """What `seeded_feeds` would take, about, for what it does not refuse."""
+    total = 0
+    for value in graph.inputs:
+        type = value.type
+        if value in graph.defaults or not isinstance(type, TensorType) or type.dtype is None or type.shape is None:
+            continue
+        count = math.prod(dim if isinstance(dim, int) else max(dim.evaluate(sizes), 0) for dim in type.shape)
+        total += count * (_TEXT if type.dtype is DType.STRING else max(type.dtype.bits // 8, 1))
+    return total
 
 
 def seeded_feeds(graph: Graph, seed: int, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
