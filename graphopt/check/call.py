@@ -86,6 +86,8 @@ def _key(call: Call, looked_at: frozenset[int]) -> Hashable | None:
 
     None where that is too much to keep, or holds text or dims.
     """
+    if any(type(value) is tuple and len(value) > _SMALL for value in call.attributes.values()):
+        return None  # the nodes of a forest: to hash them costs more than the rule
     parts: list[Hashable] = [call.op, call.domain, call.version, call.outputs, *call.attributes.items()]
     for slot, value in enumerate(call.inputs):
         if value is None:

@@ -13,6 +13,7 @@ from graphopt.errors import MisfitError
 from graphopt.infer import infer_call
 from graphopt.ir import DType, TensorType, symbol
 from graphopt.ops.table import Call
+from tests.ops.forest import tree_attributes
 
 F, I = DType.FLOAT32, DType.INT64  # noqa: E741
 N = symbol("N")
@@ -162,6 +163,31 @@ def test_a_class_out_of_range_is_off_everywhere_as_onnx_says() -> None:
     places = np.array([3, -4, -1], np.int64)
     (made,) = run_call(Call("OneHot", "", 17, {}, (places, np.int64(3), values), 1))
     np.testing.assert_array_equal(made, [[0, 0, 0], [0, 0, 0], [0, 0, 1]])
+
+
+def test_a_tree_looks_at_no_column_that_is_not_there() -> None:
+    attributes = tree_attributes("target", 1)
+    call = Call("TreeEnsembleRegressor", "ai.onnx.ml", 3, attributes, (np.zeros((4, 2), np.float32),), 1)
+    with pytest.raises(MisfitError, match="X has 2 columns, but nodes look at 0 to 2"):
+        run_call(call)
+
+
+def test_operands_that_fitted_once_do_not_let_others_pass() -> None:
+    data, indices = np.zeros((2, 3), np.float32), np.array([1, 2])
+    for axis, good in ((1, True), (0, False), (1, True), (0, False)):
+        call = Call("Gather", "", 17, {"axis": axis}, (data, indices), 1)
+        if good:
+            assert run_call(call)[0].shape == (2, 2)
+            continue
+        with pytest.raises(MisfitError, match="must lie from -2 to 1, got 2"):
+            run_call(call)
+    for lengths, good in (([1, 2], True), ([1, 3], False), ([1, 2], True)):
+        call = Call("ReverseSequence", "", 17, {}, (np.zeros((2, 2), np.float32), np.array(lengths)), 1)
+        if good:
+            run_call(call)
+            continue
+        with pytest.raises(MisfitError, match="must lie from 0 to 2, got 3"):
+            run_call(call)
 
 
 @pytest.mark.parametrize("dims", [(2**62, 2**62), (0, 2**62, 2**20), (2**63,)])

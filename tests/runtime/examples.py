@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from tests.ops.test_against_onnxruntime import tree_attributes
+from tests.ops.forest import tree_attributes
 
 _ML, _MS = "ai.onnx.ml", "com.microsoft"
 _VERSIONS = {"": 17, _ML: 3, _MS: 1}

@@ -182,7 +182,7 @@ def _with_first(items: list[Any], changed: Callable[[], Any]) -> list[Any]:
 def _sizes(value: np.ndarray) -> Iterator[Change]:
     for axis, size in enumerate(value.shape):
         rest = value.size // size if size else 1
-        huge = max(min(2**16 + 3, 2**18 // max(rest, 1)), size + 5)
+        huge = max(min(2**13 + 3, 2**18 // max(rest, 1)), size + 5)
         for wanted in sorted({size - 1, size + 1, 0, 1, 2 * size, huge} - {size, -1}):
             yield f"{wanted} in dimension {axis} of {list(value.shape)}", partial(_resized, value, axis, wanted)
 

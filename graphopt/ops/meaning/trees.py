@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning.scores import finished
 from graphopt.ops.meaning.symbolic import objects
 from graphopt.ops.table import Call, meaning
 
 _MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER", "LEAF")
+_LEAF = _MODES.index("LEAF")
 _SUM, _AVERAGE, _MIN, _MAX = "SUM", "AVERAGE", "MIN", "MAX"
 
 
@@ -32,7 +34,10 @@ class _Forest:
     """For each node the set it tests membership in; empty for other modes."""
 
     def leaves(self, x: np.ndarray) -> np.ndarray:
-        """The leaf each row reaches in each tree: (rows, trees)."""
+        """The leaf each row reaches in each tree: (rows, trees); ModelError when a node looks at a column beyond."""
+        looked_at = self.features[self.modes != _LEAF]
+        if looked_at.size and not 0 <= looked_at.min() <= looked_at.max() < x.shape[1]:
+            raise ModelError(f"X has {x.shape[1]} columns, but nodes look at {looked_at.min()} to {looked_at.max()}")
         at = np.broadcast_to(self.roots, (len(x), len(self.roots))).copy()
         rows = np.broadcast_to(np.arange(len(x))[:, None], at.shape)
         while (going := at >= 0).any():

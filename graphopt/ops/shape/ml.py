@@ -136,14 +136,10 @@ def _check_width(call: Inference, numbers: int, rows: int) -> None:
 
 
 def _check_trees(call: Inference) -> None:
-    """The data is a matrix with every column that a node looks at."""
+    """The data is a matrix; whether it has every column that a node looks at, the meaning says."""
     shape = shape_of(call, 0)
-    if shape is None:
-        return
-    with_rank(call, shape, 2, "X", 2)
-    last = max(call.attributes.get("nodes_featureids", ()), default=-1)
-    if isinstance(shape[1], int) and shape[1] <= last:
-        refuse(call, f"X has {shape[1]} columns, but a node looks at column {last}")
+    if shape is not None:
+        with_rank(call, shape, 2, "X", 2)
 
 
 def _rows(call: Inference) -> Dim:
