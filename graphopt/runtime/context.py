@@ -48,10 +48,8 @@ def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: boo
     BundleError where a launch may touch more than there is of a buffer.
     """
     arena = aligned_memory(part.arena_bytes)
-    cell = (ctypes.c_int64 * CELL_WORDS)() if part.indexed else None
-    buffers = {WEIGHTS: weights.block, LITERALS: part.literals, ARENA: arena}
-    if cell is not None:
-        buffers[FAULTS] = np.frombuffer(cell, np.uint8)
+    faults = np.zeros(CELL_WORDS, np.int64)
+    buffers = {WEIGHTS: weights.block, LITERALS: part.literals, ARENA: arena, FAULTS: faults}
     bases = {number: block.ctypes.data for number, block in buffers.items()}
     needs = [0] * len(part.externals)
     words: list[int] = []
@@ -92,6 +90,7 @@ def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: boo
             span = slice(action.first, action.first + action.count)
             tables.append(kernels.table(part.launches[span], addresses[span], stamped=stamped))
     cells = (ctypes.c_int64 * len(blocks)).from_address(blocks.ctypes.data)
+    cell = (ctypes.c_int64 * CELL_WORDS).from_buffer(faults) if part.indexed else None  # it keeps the memory alive
     return Context(arena, blocks, cells, starts, patches, needs, cell, views, late, tables)
 
 

@@ -96,7 +96,7 @@ class Executor:
             for table in context.tables:
                 self.kernels.run(table, self.threads)
             if context.cell is not None and context.cell[TAKEN]:
-                raise self._outside(part, context, context.cell)
+                raise self._outside(part, context, list(context.cell))
         finally:
             part.contexts.give(context)
         return [externals[r.external].reshape(r.shape) for r in part.results if r.external is not None]
@@ -137,7 +137,7 @@ class Executor:
         """Run one of the part's tables; InputError where a launch met an index outside its axis."""
         self.kernels.run(table, self.threads)
         if context.cell is not None and context.cell[TAKEN]:
-            raise self._outside(part, context, context.cell)
+            raise self._outside(part, context, list(context.cell))
 
     def _outside(self, part: Part, context: Context, cell: Sequence[int]) -> InputError:
         """What the cell tells, and of which step."""
