@@ -13,7 +13,7 @@ from graphopt.runtime.native import Kernels
 from graphopt.runtime.plan import ARENA, EXTERNAL, LITERALS, WEIGHTS, Native, Part, Tensor
 from graphopt.runtime.weights import Weights
 from graphopt_kernels.abi import Ref, float_field
-from graphopt_kernels.faults import CELL_WORDS, FAULTS
+from graphopt_kernels.faults import CELL_WORDS, FAULTS, TAKEN
 from graphopt_kernels.team import Table
 
 
@@ -40,6 +40,11 @@ class Context:
     """(value, external, shape): views of arrays that differ from run to run."""
     tables: list[Table]
     """One for each native action of the part, in order."""
+
+    def forget(self) -> None:
+        """Be ready for another run after one that failed."""
+        if self.cell is not None:
+            self.cell[TAKEN] = 0
 
 
 def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: bool = False) -> Context:
