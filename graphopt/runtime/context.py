@@ -13,7 +13,7 @@ from graphopt.runtime.native import Kernels
 from graphopt.runtime.plan import ARENA, EXTERNAL, LITERALS, WEIGHTS, Native, Part, Tensor
 from graphopt.runtime.weights import Weights
 from graphopt_kernels.abi import Ref, float_field
-from graphopt_kernels.faults import CELL_WORDS, FAULTS
+from graphopt_kernels.faults import CELL_WORDS, FAULTS, TAKEN
 from graphopt_kernels.team import Table
 
 
@@ -41,6 +41,11 @@ class Context:
     tables: list[Table]
     """One for each native action of the part, in order."""
 
+    def forget(self) -> None:
+        """Be ready for another run after one that failed."""
+        if self.cell is not None:
+            self.cell[TAKEN] = 0
+
 
 def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: bool = False) -> Context:
     """Memory for one run at a time of the part; `stamped` tables take the time of each launch.
@@ -48,10 +53,8 @@ def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: boo
     BundleError where a launch may touch more than there is of a buffer.
     """
     arena = aligned_memory(part.arena_bytes)
-    cell = (ctypes.c_int64 * CELL_WORDS)() if part.indexed else None
-    buffers = {WEIGHTS: weights.block, LITERALS: part.literals, ARENA: arena}
-    if cell is not None:
-        buffers[FAULTS] = np.frombuffer(cell, np.uint8)
+    faults = np.zeros(CELL_WORDS, np.int64)
+    buffers = {WEIGHTS: weights.block, LITERALS: part.literals, ARENA: arena, FAULTS: faults}
     bases = {number: block.ctypes.data for number, block in buffers.items()}
     needs = [0] * len(part.externals)
     words: list[int] = []
@@ -92,6 +95,7 @@ def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: boo
             span = slice(action.first, action.first + action.count)
             tables.append(kernels.table(part.launches[span], addresses[span], stamped=stamped))
     cells = (ctypes.c_int64 * len(blocks)).from_address(blocks.ctypes.data)
+    cell = (ctypes.c_int64 * CELL_WORDS).from_buffer(faults) if part.indexed else None  # it keeps the memory alive
     return Context(arena, blocks, cells, starts, patches, needs, cell, views, late, tables)
 
 

@@ -24,7 +24,7 @@ from graphopt.runtime.native import Kernels
 from graphopt.runtime.plan import WEIGHTS, Bound, Evaluate, Native, Opaque, Part, Tensor, View
 from graphopt.runtime.pool import PlanTable
 from graphopt.runtime.weights import Weights
-from graphopt_kernels.faults import BLOCK, TAKEN, said
+from graphopt_kernels.faults import BLOCK, said
 from graphopt_kernels.team import Table
 
 
@@ -84,7 +84,11 @@ class Executor:
         return part.contexts.take(lambda: make_context(part, self.weights, self.kernels))
 
     def _run_direct(self, part: Part, given: Sequence[Any]) -> list[Any]:
-        """All native: no frame."""
+        """All native: no frame.
+
+        The arrays are as long as the plan says: those of the request by the key under which it was found, the others
+        because they are made here.
+        """
         if len(part.order) != len(part.externals):
             where = {value: i for i, value in enumerate(self.entries)}
             part.order = tuple(where.get(value, -1) for value in part.externals)
@@ -96,8 +100,12 @@ class Executor:
             self._patch(context, externals)
             for table in context.tables:
                 self.kernels.run(table, self.threads)
-            if context.cell is not None and context.cell[TAKEN]:
-                raise self._outside(part, context, context.cell)
+            cell = context.cell
+            if cell is not None and cell[0]:
+                raise self._outside(part, context, list(cell))
+        except BaseException:
+            context.forget()
+            raise
         finally:
             part.contexts.give(context)
         return [externals[r.external].reshape(r.shape) for r in part.results if r.external is not None]
@@ -113,6 +121,10 @@ class Executor:
                 if part.next is None:
                     return self._collect(part, externals, frame)
                 part = self.following(part, frame)
+        except BaseException:
+            for _, context in borrowed:
+                context.forget()
+            raise
         finally:
             for used, context in borrowed:
                 used.contexts.give(context)
@@ -127,6 +139,9 @@ class Executor:
     def enter(self, part: Part, context: Context, frame: list[Any]) -> list[np.ndarray]:
         """Make the part ready to run in the frame; gives its external arrays."""
         externals = self._externals(part, frame)
+        for array, need in zip(externals, context.needs, strict=True):
+            if array.nbytes < need:
+                raise InputError(f"an array of {array.nbytes} bytes stands where the plan has one of {need}")
         self._patch(context, externals)
         for value, view in context.views:
             frame[value] = view
@@ -137,8 +152,9 @@ class Executor:
     def launch(self, part: Part, context: Context, table: Table) -> None:
         """Run one of the part's tables; InputError where a launch met an index outside its axis."""
         self.kernels.run(table, self.threads)
-        if context.cell is not None and context.cell[TAKEN]:
-            raise self._outside(part, context, context.cell)
+        cell = context.cell
+        if cell is not None and cell[0]:
+            raise self._outside(part, context, list(cell))
 
     def _outside(self, part: Part, context: Context, cell: Sequence[int]) -> InputError:
         """What the cell tells, and of which step."""
@@ -174,13 +190,7 @@ class Executor:
 
     @staticmethod
     def _patch(context: Context, externals: Sequence[np.ndarray]) -> None:
-        addresses: list[int] = []
-        for array, need in zip(externals, context.needs, strict=True):
-            if array.nbytes < need:
-                raise InputError(f"an array of {array.nbytes} bytes stands where the plan has one of {need}")
-            addresses.append(address_of(array))
-        if context.cell is not None:
-            context.cell[TAKEN] = 0
+        addresses = [address_of(array) for array in externals]
         words = context.words
         for word, external, offset in context.patches:
             words[word] = addresses[external] + offset

@@ -179,7 +179,7 @@ def build(folder: Path) -> None:
 
     for name, (made, request) in models().items():
         graphopt.compile(made, targets=[host_targets()[0]], check=False).save(folder / name)
-        np.savez(folder / f"{name}.npz", **request)
+        np.savez(folder / f"{name}.npz", allow_pickle=False, **request)
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

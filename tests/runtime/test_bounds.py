@@ -124,8 +124,9 @@ def test_an_array_that_is_shorter_than_its_plan_never_reaches_a_kernel():
     executor = executor_of(adding())
     long, short = np.ones(100, np.float32), np.ones(10, np.float32)
     part = executor.plan([long, long])
+    context = make_context(part, executor.weights, executor.kernels)
     with pytest.raises(InputError, match="an array of 40 bytes stands where the plan has one of 400"):
-        executor.run_part(part, [long, short])
+        executor.enter(part, context, executor.new_frame([long, short]))
 
 
 def test_a_context_holds_its_launches_against_the_memory_there_is():
