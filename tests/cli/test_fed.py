@@ -27,12 +27,12 @@ def test_three_organisations_found_and_join_a_federation_on_one_ledger(three: li
 
 
 def test_what_is_founded_is_shown_and_asked_for(three: list[Organisation], tmp_path: Path) -> None:
-    card = three[1].card("--rights", "approve,report")
+    card = three[1].card("--rights", "approve,revoke,report")
     done = three[0].graphopt("fed", "init", "--member", card, "--quorum", 2)
     assert done.code == 2
     assert "nothing was founded" in done.err.splitlines()[-1]
     assert json.loads(card.read_bytes())["account"] in done.err
-    assert "rights: approve, report" in done.err
+    assert "rights: approve, revoke, report" in done.err
     assert not three[0].home.ledger.exists()
     assert "no federation" in three[0].refused("fed", "status")
 
@@ -55,6 +55,8 @@ def test_a_federation_that_cannot_be_is_refused_before_it_is_founded(three: list
     assert "the same account" in north.refused(*init, "--member", card)
     assert "a delay is" in north.refused(*init, "--quorum", 1, "--delay", "31d")
     assert "no length of time" in north.refused(*init, "--delay", "soon")
+    voter = east.card("--rights", "approve")
+    assert "nothing could be revoked: 1" in north.refused("fed", "init", "--yes", "--member", voter, "--quorum", 2)
     assert "no right 'fly'" in north.refused(*init, "--rights", "fly")
     assert "cannot be read" in north.refused("fed", "init", "--member", north.folder / "none")
     assert not north.home.federation.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_a_removal_that_leaves_too_few_says_so_and_is_not_kept_from(three: list[
     ],
 )
 def test_no_signature_counts_for_longer_than_anybody_can_overlook(
-    three: list[Home], tmp_path: Path, kind: Kind, most: int, fields: dict[str, object]
+    three: list[Home], tmp_path: Path, kind: Kind, most: int, fields: dict[str, Any]
 ):
     chain = federation(three, 2, ALL_RIGHTS, ALL_RIGHTS, ALL_RIGHTS)
     ballot: Ballot = draft(chain, kind, **fields)

@@ -117,7 +117,7 @@ def test_looking_at_a_strangers_ledger_makes_no_file_and_changes_none(
 def test_a_ledger_in_a_folder_of_mode_777_is_not_lived_in(home: Home, invitation: Invitation, tmp_path: Path):
     shared = tmp_path / "shared"
     shared.mkdir()
-    copy = shutil.copy(home.ledger, shared / "ledger.sqlite3")
+    copy = Path(shutil.copy(home.ledger, shared / "ledger.sqlite3"))
     # a sticky folder keeps others from removing the ledger, and not from putting a journal beside it
     for mode in (0o777, 0o1777, 0o720):
         shared.chmod(mode)
