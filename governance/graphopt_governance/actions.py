@@ -136,7 +136,7 @@ def anchor(
     state = chain.snapshot().state
     record = state.record(manifest.digest)
     if record.status is Status.APPROVED:
-        return _anchored(manifest, chain, record.version, already=True)
+        return _anchored(manifest, chain, record.version)
     if (quorum := state.number("quorum")) > 1:
         raise RefusedError(f"this federation approves with {quorum} signatures: propose the bundle (graphopt propose)")
     name = manifest.digest[:20] if model is None else model_id(model)
@@ -158,12 +158,12 @@ def anchor(
         named = f"  model: {'none, it stands for itself' if model is None else model}"
         ask([lines[0], named, *record_lines(manifest, chain.snapshot(), Names.of(home)), *lines[1:]])
 
-    _execute(action, chain, home, passphrase, "anchoring", decoded)
+    receipt = _execute(action, chain, home, passphrase, "anchoring", decoded)
     if model is not None:
         from graphopt_governance.exchange.names import remember_model
 
         remember_model(home, model)
-    return _anchored(manifest, chain, version, already=False)
+    return _anchored(manifest, chain, version, receipt)
 
 
 def verify(
@@ -283,12 +283,16 @@ def _execute(action: Action, chain: Chain, home: Home, passphrase: Passphrase, w
     return chain.submit(execution(action, [key.sign(action.identity(chain.domain))]), what)
 
 
-def _anchored(manifest: Manifest, chain: Chain, version: int, *, already: bool) -> Anchored:
-    events = chain.events("Anchored", manifest.digest)
-    if not events:
+def _anchored(manifest: Manifest, chain: Chain, version: int, receipt: Receipt | None = None) -> Anchored:
+    """What is on record: just now, by `receipt`, or since when the chain's index says."""
+    if receipt is not None:
+        block, seconds = receipt.block, receipt.time
+    elif events := chain.events("Anchored", manifest.digest):
+        block, seconds = events[-1].block, events[-1].time
+    else:
         raise ChainError("the bundle is on record, but the chain's index does not say since when")
-    event = events[-1]
     contract = "0x" + chain.domain.contract.hex()
+    already = receipt is None
     return Anchored(
-        manifest.digest.hex(), event.block, event.time, version, already, chain.domain.chain_id, contract, chain.basis
+        manifest.digest.hex(), block, seconds, version, already, chain.domain.chain_id, contract, chain.basis
     )

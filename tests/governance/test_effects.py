@@ -316,3 +316,11 @@ def test_versions_follow_each_other_past_a_node_that_sends_nothing(
     assert actions.anchor(other, "digits").version == 2
     assert actions.verify(other).approved
     assert actions.verify(anchored).exit_code == 17
+
+
+def test_anchoring_takes_no_events_word_for_its_block(anchored: Path, before: Callable[..., Nodes], tmp_path: Path):
+    silent = saying(eth_getLogs=[])
+    before(silent, silent, silent)
+    other = make_bundle(tmp_path / "other", "cd" * 32)
+    actions.sign(other)
+    assert actions.anchor(other).block > 0

@@ -86,8 +86,8 @@ class Agreement:
 
     def _is_enough(self, said: _Said, agreed: Told, places: tuple[int, ...]) -> bool:
         """Whether nobody need be waited for: the newest block of enough, who are of one mind whether it is final."""
-        if self.agree == 1 < len(self.endpoints):
-            # whoever is quickest may be behind, and nobody else has to confirm it
+        if 1 < len(self.endpoints) >= 2 * self.agree:
+            # as many others may know a newer one, and have shown it before
             return False
         finals = [said.heads[place].final for place in places if said.heads[place].raw == agreed.raw]
         return max(finals.count(True), finals.count(False)) >= self.agree
