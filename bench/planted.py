@@ -159,7 +159,7 @@ class Spoiler:
         picked = self._pick(self._weights())
         if picked is None:
             return None
-        self._change(picked[1], lambda a: np.multiply(a, np.asarray(1.001, a.dtype), out=a))
+        self._change(picked[1], lambda a: a.__setitem__(..., (a * 1.001).astype(a.dtype)))
         return f"{picked[0].op_type} {picked[1]}"
 
     def _epsilon(self) -> str | None:
@@ -283,7 +283,9 @@ def main() -> None:
             total.planted += tallied.planted
             total.noticed += tallied.noticed
         if options.json:
-            kinds = {kind: {"planted": t.planted, "noticed": t.noticed, "missed": t.missed} for kind, t in found.items()}
+            kinds = {
+                kind: {"planted": t.planted, "noticed": t.noticed, "missed": t.missed} for kind, t in found.items()
+            }
             print(json.dumps({"model": name, "alarm": right, "kinds": kinds}), flush=True)
             continue
         cells = "  ".join(f"{kind} {t.noticed}/{t.planted}" for kind, t in found.items())
@@ -294,7 +296,9 @@ def main() -> None:
         if right:
             print(f"{'':24} {right}", flush=True)
     if not options.json:
-        print(f"{total.noticed} of {total.planted} planted errors noticed ({total.noticed / max(total.planted, 1):.1%})")
+        print(
+            f"{total.noticed} of {total.planted} planted errors noticed ({total.noticed / max(total.planted, 1):.1%})"
+        )
 
 
 if __name__ == "__main__":

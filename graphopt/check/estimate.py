@@ -114,7 +114,9 @@ def _settled(value: np.ndarray, error: np.ndarray | None) -> np.ndarray | None:
     if np.isfinite(error).all():
         return error
     known = np.where(np.isnan(error), np.inf, error)
-    return np.where(np.isfinite(value), known, np.where(np.isposinf(error), np.inf, 0.0)) if _is_number(value) else known
+    return (
+        np.where(np.isfinite(value), known, np.where(np.isposinf(error), np.inf, 0.0)) if _is_number(value) else known
+    )
 
 
 def _is_number(value: np.ndarray) -> bool:

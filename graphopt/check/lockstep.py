@@ -67,7 +67,7 @@ class Span:
     operators: tuple[str, ...]
     difference: Difference
     share: float
-    """The largest error, as a share of what was allowed for its element."""
+    """The largest error, as a share of what was allowed for its element; infinite where the comparison failed."""
 
     def __str__(self) -> str:
         ends = self.operators if len(self.operators) < 4 else (*self.operators[:2], "…", self.operators[-1])
@@ -158,7 +158,11 @@ class Lockstep:
             if made is None or value.constant is None:
                 continue
             was = elements(value.constant)
-            if was.shape == made.shape and was.dtype == made.dtype and not np.array_equal(was, made, equal_nan=_nan(was)):
+            if (
+                was.shape == made.shape
+                and was.dtype == made.dtype
+                and not np.array_equal(was, made, equal_nan=_nan(was))
+            ):
                 self.spans.append(Span(value.name, ("the constant",), compare(was, made, Exactness.EXACT), np.inf))
 
     @staticmethod
@@ -288,16 +292,23 @@ def judge(name: str, path: tuple[str, ...], result: Estimated, got: Any) -> Span
         with np.errstate(all="ignore"):
             half = epsilon(result.dtype) / 2 * np.abs(result.value)
             allowed = allowed + np.where(np.isfinite(half), half, 0.0)
+        off = _off(result, got)
+        if off is not None:  # the ordinary case: all finite, all within what is allowed
+            share = off / (allowed + smallest(result.dtype))
+            if not share.size or float(np.max(share)) <= 1:
+                return Span(name, path, Difference(), float(np.max(share, initial=0.0)))
     difference = compare(result.plain, got, Exactness.REASSOCIATE, allowed)
-    return Span(name, path, difference, _share(result, got, allowed))
+    return Span(name, path, difference, 0.0 if difference.agrees else np.inf)
 
 
-def _share(result: Estimate, got: Any, allowed: np.ndarray) -> float:
-    if not is_float(result.dtype) or np.shape(got) != result.shape or not allowed.size:
-        return 0.0
+def _off(result: Estimate, got: Any) -> np.ndarray | None:
+    """How far each element is off; None where something is not finite, or of another shape or type."""
+    array = np.asarray(got)
+    if array.shape != result.shape or array.dtype != result.dtype:
+        return None
     with np.errstate(all="ignore"):
-        off = np.abs(np.asarray(got).astype(np.float64) - result.value) / (allowed + smallest(result.dtype))
-    return float(np.max(off, where=np.isfinite(off), initial=0.0))
+        off = np.abs(array.astype(np.float64) - result.value)
+    return off if np.isfinite(off).all() else None
 
 
 class Blind:
@@ -368,7 +379,7 @@ def _names_shared(graph: Graph) -> set[str]:
 
 def _needed(graph: Graph) -> list[Node]:
     """The nodes that the outputs depend on, in order."""
-    wanted = {value for value in graph.outputs if value is not None}
+    wanted = set(graph.outputs)
     found: list[Node] = []
     for node in reversed(graph.sorted_nodes()):
         if any(value in wanted for value in graph.outputs_of(node) if value is not None):

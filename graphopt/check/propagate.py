@@ -48,23 +48,43 @@ ALIKE = 64
 DRAWS = 3
 """How often an operator without a law of its own is run on moved operands."""
 
-_SUMS = frozenset(
-    "MatMul Gemm Einsum Conv ConvTranspose FusedMatMul ReduceSum CumSum ReduceMean AveragePool"
-    " GlobalAveragePool ReduceL1 ReduceSumSquare".split()
-)
-_MEANS = frozenset({"ReduceMean", "AveragePool", "GlobalAveragePool"})
+_SUMS = {"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose", "FusedMatMul", "ReduceSum", "CumSum", "ReduceMean"}
+_SUMS |= {"AveragePool", "GlobalAveragePool", "ReduceL1", "ReduceSumSquare"}
+_MEANS = {"ReduceMean", "AveragePool", "GlobalAveragePool"}
 _LINEAR = _SUMS - {"ReduceL1", "ReduceSumSquare"}
-_SELECTING = frozenset("Relu Max Min Neg Abs Clip Where Sign Identity".split())
-_IEEE = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
-_AFFINE = frozenset("Add Sub Sum Mul Div Neg Identity".split())
-_LARGEST_OF = frozenset({"MaxPool", "GlobalMaxPool", "ReduceMax"})
-_CANCELLING = frozenset("Gelu FastGelu QuickGelu BiasGelu Mish Swish Elu Selu Celu Softplus HardSwish".split())
-_NORMALISING = frozenset(
-    "LayerNormalization SkipLayerNormalization SimplifiedLayerNormalization RMSNormalization InstanceNormalization"
-    " GroupNormalization LpNormalization MeanVarianceNormalization LSTM GRU RNN Attention MultiHeadAttention"
-    " DeformConv CausalConvWithState DFT STFT".split()
-)
-_OVER_SPACE = frozenset({"InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization"})
+_SELECTING = {"Relu", "Max", "Min", "Neg", "Abs", "Clip", "Where", "Sign", "Identity"}
+_IEEE = {"Add", "Sub", "Mul", "Div", "Sqrt", "Reciprocal"}
+_AFFINE = {"Add", "Sub", "Sum", "Mul", "Div", "Neg", "Identity"}
+_LARGEST_OF = {"MaxPool", "GlobalMaxPool", "ReduceMax"}
+_STEEPEST = {"Erf": 1.129, "Gelu": 1.13}
+"""The largest slope of functions that are dear to evaluate: they are not run again on moved operands."""
+_CANCELLING = {
+    "Gelu",
+    "FastGelu",
+    "QuickGelu",
+    "BiasGelu",
+    "Mish",
+    "Swish",
+    "Elu",
+    "Selu",
+    "Celu",
+    "Softplus",
+    "HardSwish",
+}
+_NORMALISING = {"LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization"}
+_NORMALISING |= {"InstanceNormalization", "GroupNormalization", "LpNormalization", "MeanVarianceNormalization"}
+_NORMALISING |= {
+    "LSTM",
+    "GRU",
+    "RNN",
+    "Attention",
+    "MultiHeadAttention",
+    "DeformConv",
+    "CausalConvWithState",
+    "DFT",
+    "STFT",
+}
+_OVER_SPACE = {"InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization"}
 
 
 def propagate(call: Call, run: Run = run_call, seed: int = 0) -> tuple[Estimated, ...]:
@@ -177,7 +197,7 @@ def _moved(call: Call, facts: Facts, run: Run) -> tuple[Estimated, ...]:
     wide = _wide(call, facts)
     results = run(_with(call, wide))
     movable = [isinstance(x, Estimate) and is_float(x.dtype) and not _fixed(call, i, facts) for i, x in _slots(call)]
-    others = [x for (i, x), moves in zip(_slots(call), movable, strict=True) if isinstance(x, Estimate) and not moves]
+    others = [x for x, moves in zip(call.inputs, movable, strict=True) if isinstance(x, Estimate) and not moves]
     if any(x.error is not None for x in others):
         return _sampled(call, facts, run, 0)
     errors = [
@@ -187,7 +207,11 @@ def _moved(call: Call, facts: Facts, run: Run) -> tuple[Estimated, ...]:
     carried = run(_with(call, errors, **({"value": 0.0} if "value" in call.attributes else {})))
     return tuple(
         _made(
-            call, slot, result, np.abs(np.asarray(error, np.float64)) if isinstance(error, np.ndarray) else None, _terms(call)
+            call,
+            slot,
+            result,
+            np.abs(np.asarray(error, np.float64)) if isinstance(error, np.ndarray) else None,
+            _terms(call),
         )
         for slot, (result, error) in enumerate(zip(results, carried, strict=True))
     )
@@ -221,6 +245,9 @@ def _elementwise(call: Call, facts: Facts, run: Run) -> tuple[Estimated, ...]:
     carried = np.zeros(centre.shape)
     for slot, x in _slots(call):
         if not isinstance(x, Estimate) or x.error is None:
+            continue
+        if call.op in _STEEPEST:
+            carried = _STEEPEST[call.op] * x.error
             continue
         reach = np.where(np.isfinite(x.error), x.error, 0.0)
         sides = [_side(call, wide, slot, x, sign * reach, run, centre) for sign in (1.0, -1.0)]
@@ -277,7 +304,12 @@ def _own(call: Call, wide: list[Any], made: Estimate, run: Run) -> np.ndarray | 
     own = 3 * unit * size
     x = call.inputs[0]
     if isinstance(x, Estimate) and is_float(x.dtype):
-        own = own + np.maximum(*(_side(call, wide, 0, x, s * unit * np.abs(x.value), run, made.value) for s in (1, -1)))
+        if call.op in _STEEPEST:
+            own = own + _STEEPEST[call.op] * unit * np.abs(x.value)
+        else:
+            own = own + np.maximum(
+                *(_side(call, wide, 0, x, s * unit * np.abs(x.value), run, made.value) for s in (1, -1))
+            )
         if call.op in _CANCELLING:
             own = own + unit * np.minimum(np.maximum(np.abs(x.value), 1.0), np.abs(x.value) + 1.0)
     return own
@@ -447,9 +479,7 @@ def _operand_units(call: Call) -> float:
     return max(2.0, math.sqrt(n))
 
 
-def _drawn(
-    call: Call, slot: int, x: Any, wide: Any, facts: Facts, units: float, random: np.random.Generator
-) -> Any:
+def _drawn(call: Call, slot: int, x: Any, wide: Any, facts: Facts, units: float, random: np.random.Generator) -> Any:
     if not isinstance(x, Estimate) or _fixed(call, slot, facts):
         return wide
     if not is_float(x.dtype):

@@ -197,7 +197,10 @@ def _linked(native: dict[str, NativeCode]) -> dict[str, str]:
 def recorded(evidence: Evidence) -> dict[str, Any]:
     """The evidence as a manifest records it: a float as text that every reader reads back to the same bits."""
     worst = evidence.worst_difference
-    return asdict(evidence) | {"worst_difference": None if worst is None else repr(worst), "share": repr(evidence.share)}
+    return asdict(evidence) | {
+        "worst_difference": None if worst is None else repr(worst),
+        "share": repr(evidence.share),
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -85,17 +85,17 @@ def _limit(graph: Graph, node: Node, slot: int) -> Limits | None:
     if shape is None:
         return None
     match node.op, slot:
-        case ("Gather" | "GatherElements" | "ScatterElements" | "Scatter"), 1:
+        case (("Gather" | "GatherElements" | "ScatterElements" | "Scatter"), 1):
             axis = int(node.get("axis", 0))
             return Limits(below=(shape[axis],)) if -len(shape) <= axis < len(shape) else None
-        case ("GatherND" | "ScatterND"), 1:
+        case (("GatherND" | "ScatterND"), 1):
             index = _shape(inputs[1])
             batch = int(node.get("batch_dims", 0))
             width = index[-1] if index else None
             return Limits(below=shape[batch : batch + width]) if isinstance(width, int) else None
         case "ArrayFeatureExtractor", 1:
             return Limits(below=(shape[-1],))
-        case ("LSTM" | "GRU" | "RNN"), 4:
+        case (("LSTM" | "GRU" | "RNN"), 4):
             return Limits(1, ((shape[1] if node.get("layout", 0) else shape[0]) + 1,))
         case "ReverseSequence", 1:
             return Limits(1, (shape[int(node.get("time_axis", 0))] + 1,))

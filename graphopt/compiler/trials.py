@@ -56,8 +56,9 @@ def roomier(graph: Graph, trial: Trial, accepts: Callable[[Trial], str | None], 
 def draw(graph: Graph, trial: Trial, seed: int) -> dict[str, Any]:
     """One value for each input without a default, the same for the same seed.
 
-    Floats are from N(0, 1) for even seeds and from [0, 1) for odd ones; integers lie where what consumes them can
-    use them and are what they are compared with, or are 0 or 1; a sequence has two elements.  InputError for an input that cannot be drawn.
+    Floats are from N(0, 1) for even seeds and from [0, 1) for odd ones.  Integers lie where what consumes them can use
+    them and are what they are compared with, or are 0 or 1; a sequence has two elements.  InputError for an input that
+    cannot be drawn.
     """
     random = np.random.default_rng(seed)
     limits = limits_of(graph)
@@ -116,7 +117,10 @@ class _Search:
         unknown = [v.name for v in _inputs(self.graph) if isinstance(v.type, TensorType) and v.type.shape is None]
         for ranks in product(RANKS, repeat=len(unknown)) if len(unknown) < 4 else [(1,) * len(unknown)]:
             for sizes in self._guesses(names):
-                trial = Trial({**sizes, **{k: v for k, v in self.fixed.items() if k in names}}, dict(zip(unknown, ranks, strict=True)))
+                trial = Trial(
+                    {**sizes, **{k: v for k, v in self.fixed.items() if k in names}},
+                    dict(zip(unknown, ranks, strict=True)),
+                )
                 if self._takes(trial):
                     return self._shrunk(trial)
                 if len(self.tried) >= ATTEMPTS:
@@ -153,7 +157,7 @@ class _Search:
         return self.tried[key] is None
 
     def _shrunk(self, trial: Trial) -> Trial:
-        """The trial with each size in turn made the smallest that the model takes, but not 1: it hides what broadcasts."""
+        """The trial with each size in turn made the smallest that the model takes; not 1, which hides what broadcasts."""
         alone = [[name] for name in sorted(trial.sizes, key=lambda n: n not in _leading(self.graph))]
         alike = [[n for n in trial.sizes if trial.sizes[n] == size] for size in dict.fromkeys(trial.sizes.values())]
         pairs = [list(pair) for group in alike if 2 < len(group) < 7 for pair in combinations(group, 2)]
