@@ -48,43 +48,21 @@ ALIKE = 64
 DRAWS = 3
 """How often an operator without a law of its own is run on moved operands."""
 
-_SUMS = {"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose", "FusedMatMul", "ReduceSum", "CumSum", "ReduceMean"}
-_SUMS |= {"AveragePool", "GlobalAveragePool", "ReduceL1", "ReduceSumSquare"}
 _MEANS = {"ReduceMean", "AveragePool", "GlobalAveragePool"}
-_LINEAR = _SUMS - {"ReduceL1", "ReduceSumSquare"}
+_LINEAR = {"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose", "FusedMatMul", "ReduceSum", "CumSum"} | _MEANS
+_SUMS = _LINEAR | {"ReduceL1", "ReduceSumSquare"}
 _SELECTING = {"Relu", "Max", "Min", "Neg", "Abs", "Clip", "Where", "Sign", "Identity"}
 _IEEE = {"Add", "Sub", "Mul", "Div", "Sqrt", "Reciprocal"}
 _AFFINE = {"Add", "Sub", "Sum", "Mul", "Div", "Neg", "Identity"}
 _LARGEST_OF = {"MaxPool", "GlobalMaxPool", "ReduceMax"}
 _STEEPEST = {"Erf": 1.129, "Gelu": 1.13}
 """The largest slope of functions that are dear to evaluate: they are not run again on moved operands."""
-_CANCELLING = {
-    "Gelu",
-    "FastGelu",
-    "QuickGelu",
-    "BiasGelu",
-    "Mish",
-    "Swish",
-    "Elu",
-    "Selu",
-    "Celu",
-    "Softplus",
-    "HardSwish",
-}
-_NORMALISING = {"LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization"}
-_NORMALISING |= {"InstanceNormalization", "GroupNormalization", "LpNormalization", "MeanVarianceNormalization"}
-_NORMALISING |= {
-    "LSTM",
-    "GRU",
-    "RNN",
-    "Attention",
-    "MultiHeadAttention",
-    "DeformConv",
-    "CausalConvWithState",
-    "DFT",
-    "STFT",
-}
+_GATED = {"Gelu", "FastGelu", "QuickGelu", "BiasGelu", "Mish", "Swish", "HardSwish"}
+_CANCELLING = {"Elu", "Selu", "Celu", "Softplus"} | _GATED
+_BY_ROW = {"LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization"}
+_RECURRENT = {"LSTM", "GRU", "RNN", "Attention", "MultiHeadAttention", "CausalConvWithState"}
 _OVER_SPACE = {"InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization"}
+_NORMALISING = _BY_ROW | _OVER_SPACE | _RECURRENT | {"LpNormalization", "DeformConv", "DFT", "STFT"}
 
 
 def propagate(call: Call, run: Run = run_call, seed: int = 0) -> tuple[Estimated, ...]:

@@ -157,7 +157,7 @@ class _Search:
         return self.tried[key] is None
 
     def _shrunk(self, trial: Trial) -> Trial:
-        """The trial with each size in turn made the smallest that the model takes; not 1, which hides what broadcasts."""
+        """The trial with each size made the smallest that the model takes; not 1, which hides what broadcasts."""
         alone = [[name] for name in sorted(trial.sizes, key=lambda n: n not in _leading(self.graph))]
         alike = [[n for n in trial.sizes if trial.sizes[n] == size] for size in dict.fromkeys(trial.sizes.values())]
         pairs = [list(pair) for group in alike if 2 < len(group) < 7 for pair in combinations(group, 2)]
