@@ -102,6 +102,10 @@ class Lockstep:
         self._shared = _names_shared(graph)
         self._follow(graph, bound, witness, witness.outputs, {}, {})
 
+    def evaluate(self, graph: Graph, bound: Mapping[Value, Any]) -> list[Estimated]:
+        """The outputs of a graph by itself: what they are, and what rounding may do to them."""
+        return self._follow(graph, bound, Blind(), None, {}, {})
+
     def _follow(
         self,
         graph: Graph,
