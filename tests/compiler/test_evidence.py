@@ -121,7 +121,7 @@ def test_compile_refuses_what_a_wrong_rewrite_made(
         return optimize(graph, *given, **options)  # pyright: ignore[reportArgumentType]  # passed on as they are
 
     monkeypatch.setattr(compiling, "optimize_graph", spoiled)
-    with pytest.raises(CompileError, match="the compiled model is wrong: .* should give .* and gave"):
+    with pytest.raises(CompileError, match=r"the compiled model is wrong: .* should give .* and gave"):
         compiling.compile_model(network(), targets=TARGET)
 
 
