@@ -15,12 +15,25 @@ class ModelError(GraphoptError):
     """A model cannot be read, is not well formed, or uses what this version does not know."""
 
 
+class MisfitError(ModelError):
+    """Operands do not fit their operator; `problem` says how, without the operator's name."""
+
+    def __init__(self, op: str, problem: str) -> None:
+        super().__init__(f"{op}: {problem}")
+        self.op = op
+        self.problem = problem
+
+
 class InputError(GraphoptError):
     """A request does not fit the model's signature (name, dtype, rank, dimension)."""
 
 
 class BundleError(GraphoptError):
     """A bundle is incomplete, altered, or of another format version."""
+
+
+class UnsafeFolderError(GraphoptError):
+    """A folder for private copies is open to others, who could put something else in their place."""
 
 
 class RefusedError(GraphoptError):

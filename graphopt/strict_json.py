@@ -30,8 +30,15 @@ def encode(value: object, where: str) -> bytes:
         raise BundleError(f"{where} cannot be written as canonical JSON: {error}") from error
 
 
-def decode(data: bytes, where: str) -> Any:
-    """The value that the canonical `data` stands for; BundleError for any other JSON, and for what is not JSON."""
+def decode(data: bytes, where: str, *, most_values: int | None = None) -> Any:
+    """The value that the canonical `data` stands for; BundleError for any other JSON, and for what is not JSON.
+
+    With `most_values`, what could hold more values and escaped characters than that is refused before any of it is
+    parsed, as each takes some microseconds and there is room for millions in a few megabytes.
+    """
+    # each value but a first one in brackets follows a comma or a colon, of which there may be more, in texts
+    if most_values is not None and sum(map(data.count, (b",", b":", b"\\"))) > most_values:
+        _refuse(f"{where} may hold more than {most_values} values")
     if is_deeper(data, MAX_DEPTH):
         _refuse(f"{where} is nested deeper than {MAX_DEPTH} levels")
     try:

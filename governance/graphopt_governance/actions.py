@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from graphopt.bundle import Manifest, check_files, read_manifest, save_manifest
 from graphopt.errors import RefusedError
+from graphopt_governance.chains.floors import Floors
 from graphopt_governance.chains.opening import deploy, open_chain
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
@@ -126,6 +127,7 @@ def anchor(
     manifest = read_manifest(bundle)
     chain = open_chain(home, passphrase)
     if chain is None:
+        Floors(home.proofs).require_none()
         # for a bundle that cannot be anchored no federation is founded, and no key made
         _refuse_unfit(verify_bundle(bundle, None))
         chain = _found(home, passphrase, ask)
@@ -220,6 +222,7 @@ def revoke(
     digest = digest_of(bundle)
     chain = open_chain(home, passphrase)
     if chain is None:
+        Floors(home.proofs).require_none()
         raise RefusedError("there is nothing to revoke: no federation here has approved anything")
     chain.settle()
     action = Action(
@@ -254,7 +257,8 @@ def _found(home: Home, passphrase: Passphrase, ask: Ask) -> Chain:
 
     founders = [member_card(home, passphrase=passphrase)]
     if not home.endpoints:
-        return Ledger.create(home.ledger, founders)
+        # another process may have made it at the same moment, with the same keys
+        return Ledger.create(home.ledger, founders).remembering(Floors(home.proofs))
     # on the embedded chain this costs nothing and signs nothing
     ask(
         [

@@ -36,10 +36,13 @@ def read_file(path: Path, what: str, most: int = MAX_BYTES) -> bytes:
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise DocumentError(f"{what} {path} cannot be read: it is not a plain file")
-            data = file.read(most + 1)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                data = file.read(most + 1)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise DocumentError(f"{what} {path} cannot be read: {error.strerror}") from error
     if len(data) > most:

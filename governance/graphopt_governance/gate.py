@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from graphopt.bundle import Manifest
@@ -11,8 +11,8 @@ from graphopt.errors import RefusedError
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.home import Home
 from graphopt_governance.verdict.policy import Policy
-from graphopt_governance.verdict.verify import Verdict, judge
-from graphopt_governance.verdict.watch import Watch
+from graphopt_governance.verdict.verify import Reading, Verdict, judge, judge_at
+from graphopt_governance.verdict.watch import Together, Watch
 
 
 class FederationRefusedError(RefusedError):
@@ -28,7 +28,8 @@ class ChainGate:
 
     `inclusions`: a folder with proofs that manifests are in anchored batches.  `every`: after how many seconds a
     running process asks again about what it loaded; None: only where `graphopt.load(..., recheck=...)` says so.
-    `judge`, where it is given, judges instead of `chain`: `ChainGate.default` hands in that of a home, with its policy.
+    `judge`, where it is given, judges instead of `chain`, and `together` judges several by one reading:
+    `ChainGate.default` hands in those of a home, with its policy.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class ChainGate:
         *,
         every: float | None = None,
         judge: Callable[[Manifest], Verdict] | None = None,
+        together: Together | None = None,
     ) -> None:
         self._chain, self._inclusions = chain, inclusions
         self._judge = judge or self._by_chain
         self._every = every
-        self._watch = Watch(self._judge)
+        self._watch = Watch(self._judge, together or (self._by_chain_together if judge is None else None))
 
     @classmethod
     def default(
@@ -61,7 +63,9 @@ class ChainGate:
         from graphopt_governance.verdict.judging import Judge
 
         judge = Judge(home or Home.default(), policy, offline=offline, max_age=max_age)
-        return cls(None, every=judge.policy.recheck if every is None else every, judge=judge.judge)
+        return cls(
+            None, every=judge.policy.recheck if every is None else every, judge=judge.judge, together=judge.together
+        )
 
     def admit(self, manifest: Manifest) -> None:
         """Return if the bundle may run, else FederationRefusedError; ChainError when the chain cannot be read."""
@@ -84,6 +88,16 @@ class ChainGate:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _by_chain_together(self, manifests: Sequence[Manifest]) -> Callable[[Manifest, bool], Verdict]:
+        reading = Reading(manifests)
+
+        def judged(manifest: Manifest, told: bool) -> Verdict:
+            if self._chain is None:
+                return self._by_chain(manifest)
+            return judge_at(manifest, reading.of(self._chain), self._chain, self._inclusions, told=told)
+
+        return judged
 
     def _by_chain(self, manifest: Manifest) -> Verdict:
         return judge(manifest, self._chain, self._inclusions)

@@ -8,6 +8,7 @@ from graphopt.bundle.manifest import (
     open_plain,
     open_verified,
     read_manifest,
+    read_recorded,
     save_manifest,
     write_manifest,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "open_plain",
     "open_verified",
     "read_manifest",
+    "read_recorded",
     "save_manifest",
     "write_manifest",
 ]

@@ -9,14 +9,13 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from graphopt.bundle.hashing import hash_file
 from graphopt.bundle.statement import (
@@ -29,6 +28,8 @@ from graphopt.bundle.statement import (
     parse_manifest,
 )
 from graphopt.errors import BundleError
+from graphopt.files import FileError, open_below, read_open
+from graphopt.private import PrivateFolder
 
 
 class AlteredError(BundleError):
@@ -80,7 +81,9 @@ def read_manifest(folder: str | Path) -> Manifest:
         raise BundleError(f"{folder} is not a bundle: there is no such folder")
     try:
         with open_plain(folder, MANIFEST_NAME) as file:
-            return parse_manifest(_read(file, MAX_ENVELOPE + 1))
+            return parse_manifest(read_open(file, MAX_ENVELOPE, MANIFEST_NAME))
+    except FileError as error:
+        raise BundleError(f"the manifest {error.problem}") from error
     except FileNotFoundError as error:
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_NAME}") from error
 
@@ -89,9 +92,27 @@ def check_files(folder: str | Path, manifest: Manifest) -> None:
     """Return if the files under `folder` are exactly those of `manifest`; AlteredError names the first that differs."""
     folder = Path(folder)
     check_set(folder, manifest)
+    check_sizes(folder, manifest)
     for record in manifest.files:
         with open_recorded(folder, record) as file:
             check_content(record, *hash_file(file, record.size + 1))
+
+
+def read_recorded(folder: str | Path, manifest: Manifest, name: str, most: int) -> bytes | None:
+    """The bytes of one file of a bundle as `manifest` has it, None where it has none; AlteredError for others.
+
+    BundleError, before anything is read, where it would have more than `most` bytes.
+    """
+    record = next((record for record in manifest.files if record.name == name), None)
+    if record is None:
+        return None
+    if record.size > most:
+        raise BundleError(f"{name} has {record.size} bytes by the manifest, more than {most}")
+    with open_recorded(Path(folder), record) as file:
+        _check_size(record, os.fstat(file.fileno()).st_size)
+        content = io.BytesIO()
+        check_content(record, *hash_file(file, record.size + 1, content))
+    return content.getvalue()
 
 
 @dataclass(frozen=True)
@@ -101,12 +122,17 @@ class VerifiedBundle:
     Files that are memory-mapped or loaded as libraries stay valid after closing.
     """
 
-    folder: Path
+    private: PrivateFolder
     manifest: Manifest
+
+    @property
+    def folder(self) -> Path:
+        """Where the copy is."""
+        return self.private.path
 
     def close(self) -> None:
         """Remove the private copy."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.private.close()
 
     def __enter__(self) -> VerifiedBundle:
         return self
@@ -121,32 +147,62 @@ def open_verified(path: str | Path, manifest: Manifest | None = None) -> Verifie
     """Copy the bundle at `path` to a folder only this user can enter, hashing as it copies; load from the copy.
 
     `manifest`, where given, is one that was read from this bundle before (and admitted by a gate): the copy is held
-    against it, whatever the folder says now.  AlteredError names the first file that differs.
+    against it, whatever the folder says now.  AlteredError names the first file that differs; nothing is copied where
+    one has another size.  UnsafeFolderError where there is no place for a private copy.
     """
     source = Path(path)
     manifest = read_manifest(source) if manifest is None else manifest
     check_set(source, manifest)
-    bundle = VerifiedBundle(Path(tempfile.mkdtemp(prefix="graphopt-")), manifest)
+    check_sizes(source, manifest)
+    bundle = VerifiedBundle(PrivateFolder(), manifest)
     try:
+        _check_room(bundle.folder, manifest)
         for record in manifest.files:
             target = bundle.folder / record.name
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with open_recorded(source, record) as file, target.open("xb") as copy:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open_recorded(source, record) as file, create_private(target) as copy:
                 check_content(record, *hash_file(file, record.size + 1, copy))
-        (bundle.folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
+        with create_private(bundle.folder / MANIFEST_NAME) as copy:
+            copy.write(manifest.to_bytes())
     except BaseException:
         bundle.close()
         raise
     return bundle
 
 
+def create_private(path: Path) -> BinaryIO:
+    """A new file at `path` to write to, for this user alone."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb")
+
+
+def check_sizes(folder: Path, manifest: Manifest) -> None:
+    """Return if every file has the size on record, which costs nothing to see; AlteredError names one that has not."""
+    for record in manifest.files:
+        with open_recorded(folder, record) as file:
+            _check_size(record, os.fstat(file.fileno()).st_size)
+
+
+def _check_room(folder: Path, manifest: Manifest) -> None:
+    """A file full of holes takes no place where it is, and all of its size where it is copied to."""
+    needed, free = sum(record.size for record in manifest.files), shutil.disk_usage(folder).free
+    if needed > free:
+        raise BundleError(
+            f"a private copy of the bundle takes {needed:,} bytes, and {folder.parent} has {free:,}: set TMPDIR to"
+            " another folder"
+        )
+
+
 def check_content(record: FileRecord, digest: str, size: int) -> None:
     """Return if a file with this SHA-256 and size is the one on record; AlteredError when it is not."""
+    _check_size(record, size)
+    if digest != record.sha256:
+        raise AlteredError(record.name, f"was altered: its SHA-256 is {digest}, the manifest says {record.sha256}")
+
+
+def _check_size(record: FileRecord, size: int) -> None:
     if size != record.size:
         longer = "longer" if size > record.size else "shorter"
         raise AlteredError(record.name, f"was altered: it is {longer} than the {record.size} bytes in the manifest")
-    if digest != record.sha256:
-        raise AlteredError(record.name, f"was altered: its SHA-256 is {digest}, the manifest says {record.sha256}")
 
 
 def check_set(folder: Path, manifest: Manifest) -> None:
@@ -156,7 +212,7 @@ def check_set(folder: Path, manifest: Manifest) -> None:
     if missing := sorted(recorded - found):
         raise AlteredError(missing[0], "is missing from the bundle")
     if extra := sorted(found - recorded):
-        raise AlteredError(extra[0], "is in the bundle but not in its manifest")
+        raise AlteredError(ascii(extra[0])[1:-1], "is in the bundle but not in its manifest")
 
 
 def _names(folder: Path) -> set[str]:
@@ -183,26 +239,15 @@ def _names(folder: Path) -> set[str]:
 @contextmanager
 def open_plain(folder: Path, name: str) -> Generator[io.FileIO]:
     """Open a plain file below `folder` without following a link in any part of `name`."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    *parents, last = name.split("/")
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for parent in parents:
-            inner = os.open(parent, flags | os.O_DIRECTORY, dir_fd=at)
-            os.close(at)
-            at = inner
-        # O_NONBLOCK: a FIFO in the place of a file must not hang the reader
-        handle = os.open(last, flags | os.O_NONBLOCK, dir_fd=at)
+        file = open_below(folder, name)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise AlteredError(name, f"cannot be opened as a plain file: {error.strerror}") from error
-    finally:
-        os.close(at)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise AlteredError(name, "is not a plain file")
-    with io.FileIO(handle, "rb") as file:
+    except FileError as error:
+        raise AlteredError(name, "is not a plain file") from error
+    with file:
         yield file
 
 
@@ -214,11 +259,3 @@ def open_recorded(folder: Path, record: FileRecord) -> Generator[io.FileIO]:
             yield file
     except FileNotFoundError as error:
         raise AlteredError(record.name, "is missing from the bundle") from error
-
-
-def _read(file: io.FileIO, limit: int) -> bytes:
-    parts: list[bytes] = []
-    while limit > 0 and (part := file.read(limit)):
-        parts.append(part)
-        limit -= len(part)
-    return b"".join(parts)

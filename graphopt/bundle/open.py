@@ -18,7 +18,9 @@ from graphopt.bundle.gate import Gate, WatchingGate
 from graphopt.bundle.manifest import open_verified, read_manifest
 from graphopt.bundle.statement import Manifest
 from graphopt.errors import BundleError
+from graphopt.files import read_file
 from graphopt.program import Program, decode
+from graphopt.program.decode import MAX_BYTES
 from graphopt.runtime.compiled import Compiled
 from graphopt.runtime.native import Kernels
 from graphopt.runtime.weights import Weights
@@ -58,7 +60,7 @@ def open_bundle(
         for name in (MODEL, PROGRAM, WEIGHTS):
             if not (folder / name).is_file():
                 raise BundleError(f"{path} is no bundle of graphopt: it has no file {name!r}")
-        image = decode((folder / PROGRAM).read_bytes())
+        image = decode(read_file(folder / PROGRAM, MAX_BYTES))
         weights = _mapped(folder / WEIGHTS)
         if weights.nbytes != image.nbytes:
             raise BundleError(f"the weights file has {weights.nbytes} bytes, the program needs {image.nbytes}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from graphopt.bundle.statement import MANIFEST_NAME
 from graphopt.errors import BundleError
+from graphopt.private import PrivateFolder
 
 
 def check_place(path: Path) -> None:
@@ -23,21 +25,34 @@ def check_place(path: Path) -> None:
 
 
 @contextmanager
-def taking_place(path: str | Path) -> Generator[Path]:
+def taking_place(path: str | Path, *, private: bool = False) -> Generator[Path]:
     """A folder that only this user can enter; when the block ends well it takes the place of `path`, else it is gone.
 
-    BundleError, before the block begins, when `path` exists and is no bundle, or its folder is missing.
+    `private`: also then nobody else can enter it, or read what is in it.  Were this process killed, the next one that
+    writes to `path` takes the folder away.  BundleError, before the block begins, when `path` exists and is no bundle,
+    or its folder is missing.
     """
     path = Path(path)
     check_place(path)
-    made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
+    made = PrivateFolder(f".{path.name}", path.absolute().parent)
     try:
-        yield made
-        made.chmod(0o755)
-        _replace(made, path)
+        yield made.path
+        if private:
+            _close_to_others(made.path)
+        else:
+            made.path.chmod(0o755)
+        _replace(made.path, path)
     except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
+        made.close()
         raise
+    made.keep()
+
+
+def _close_to_others(folder: Path) -> None:
+    for inside, _, files in os.walk(folder):
+        Path(inside).chmod(0o700)
+        for name in files:
+            (Path(inside) / name).chmod(0o600)
 
 
 def _replace(made: Path, path: Path) -> None:

@@ -33,6 +33,9 @@ MANIFEST_NAME = "manifest.json"
 MAX_ENVELOPE = 16 * 2**20
 MAX_FILES = 10_000
 MAX_SIGNATURE = 256
+MAX_PREDICATE = 2 * 2**20
+"""Bytes of what the compiler records; it writes a few thousand, and a line for each file of external data."""
+_VALUES_OF_A_FILE, _OTHER_VALUES, _VALUES_OF_AN_ENVELOPE = 8, 60_000, 64
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,@-][A-Za-z0-9_.+=,@-]*(/[A-Za-z0-9_+=,@-][A-Za-z0-9_.+=,@-]*)*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -134,7 +137,8 @@ def parse_manifest(data: bytes) -> Manifest:
     if len(data) > MAX_ENVELOPE:
         _refuse(f"the manifest has {len(data)} bytes, more than {MAX_ENVELOPE}")
     where = "the manifest"
-    document = _fields(strict_json.decode(data, where), where, "mediaType", "verificationMaterial", "dsseEnvelope")
+    decoded = strict_json.decode(data, where, most_values=_VALUES_OF_AN_ENVELOPE)
+    document = _fields(decoded, where, "mediaType", "verificationMaterial", "dsseEnvelope")
     _expect(document["mediaType"], MEDIA_TYPE, "the manifest's media type")
     envelope = _fields(document["dsseEnvelope"], "the DSSE envelope", "payload", "payloadType", "signatures")
     _expect(envelope["payloadType"], PAYLOAD_TYPE, "the payload's type")
@@ -152,7 +156,9 @@ def check_name(name: str) -> None:
 
 def _from_payload(payload: bytes, signature: Signature | None) -> Manifest:
     where = "the statement"
-    statement = _fields(strict_json.decode(payload, where), where, "_type", "subject", "predicateType", "predicate")
+    most = _VALUES_OF_A_FILE * MAX_FILES + _OTHER_VALUES
+    decoded = strict_json.decode(payload, where, most_values=most)
+    statement = _fields(decoded, where, "_type", "subject", "predicateType", "predicate")
     _expect(statement["_type"], STATEMENT_TYPE, "the statement's type")
     _expect(statement["predicateType"], PREDICATE_TYPE, "the predicate's type")
     keys = ("serialization", "resources", "format", "build")
@@ -161,6 +167,8 @@ def _from_payload(payload: bytes, signature: Signature | None) -> Manifest:
     _expect(predicate["serialization"], _SERIALIZATION, "the predicate's serialization")
     if not isinstance(predicate["build"], dict):
         _refuse("the predicate's build is not an object")
+    if len(strict_json.encode(predicate["build"], "the predicate's build")) > MAX_PREDICATE:
+        _refuse(f"the predicate's build has more than {MAX_PREDICATE} bytes")
     records = _records(predicate["resources"])
     subject = [{"name": SUBJECT, "digest": {"sha256": _root(records)}}]
     _expect(statement["subject"], subject, "the statement's subject")

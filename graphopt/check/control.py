@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from graphopt.ir.graph import Graph
 
 Run: TypeAlias = Callable[[Call], "tuple[Any, ...]"]
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """What runs operators and grants no more than so many of them, and so many turns of loops without any."""
+
+    def __call__(self, call: Call) -> tuple[Any, ...]: ...
+
+    def turn(self) -> None:
+        """Count one, or raise to end the run."""
+        ...
+
+
 Control: TypeAlias = Callable[[Call, Mapping[str, Any], Mapping[str, int], Run], "tuple[Any, ...]"]
 """(call, captured values by name, opsets of the outer graph, what runs the operators inside) → outputs."""
 
@@ -41,6 +54,8 @@ def _run(
     graph: Graph | Body = call.attributes[name]
     if len(inputs) < len(graph.inputs):
         raise ModelError(f"{call.op}: {name} takes {len(graph.inputs)} inputs and is given {len(inputs)}")
+    if isinstance(run, Counting):
+        run.turn()
     if isinstance(graph, Body):
         return graph.run(inputs[: len(graph.inputs)])
     from graphopt.check.interpreter import evaluate  # on demand: it stands on this module

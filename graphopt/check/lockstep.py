@@ -18,7 +18,7 @@ import numpy as np
 
 from graphopt.check.call import run_call
 from graphopt.check.comparison import Difference, compare
-from graphopt.check.control import control_of
+from graphopt.check.control import Counting, control_of
 from graphopt.check.estimate import Estimate, Estimated, epsilon, exact, plain, smallest
 from graphopt.check.propagate import Run, propagate
 from graphopt.errors import GraphoptError, ModelError
@@ -268,6 +268,8 @@ class Lockstep:
         rows: list[list[Estimated]] = []
         turn = 0
         while going and (limit is None or turn < limit):
+            if isinstance(self.run, Counting):
+                self.run.turn()  # the body may hold no operator
             given = [np.array(turn, np.int64), np.array(going), *(plain(x) for x in state)]
             inner = witness.body(name, names, "body", given)
             outputs = None if inner is None else inner.outputs

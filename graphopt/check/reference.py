@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphopt.errors import ModelError
+from graphopt.errors import MisfitError, ModelError
 from graphopt.ir.dtype import DType
 from graphopt.ops.table import Call
 
@@ -38,8 +38,10 @@ def reference_call(call: Call) -> tuple[Any, ...]:
         return tuple(evaluator.run(None, feeds))
     except (NotImplementedError, ImportError, checker.ValidationError) as error:
         raise ModelError(f"{name} (opset {call.version}) has no meaning here: {_first_line(error)}") from error
-    except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError) as error:
-        raise ModelError(f"{name} (opset {call.version}) failed in onnx.reference: {_first_line(error)}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # it runs numpy, onnx and, for pictures, Pillow, and lets all their errors through
+        raise MisfitError(name, f"onnx.reference cannot compute it (opset {call.version})") from error
 
 
 def _attribute(value: Any) -> Any:

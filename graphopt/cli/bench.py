@@ -83,13 +83,19 @@ def bench(
 def _open(path: Path, threads: int, tell: Any, *, no_gate: bool) -> tuple[Compiled, bytes]:
     """The model or bundle ready to run, and the ONNX model that the other engines get."""
     import graphopt
+    from graphopt.cli.failure import warn
     from graphopt.cli.gate import chosen_gate
+    from graphopt.cli.source import bundled_model
 
     if path.is_dir():
         tell(f"loading {path}")
         compiled = graphopt.load(path, gate=chosen_gate(no_gate=no_gate), threads=threads)
-        return compiled, (path / "model.onnx").read_bytes()
+        return compiled, bundled_model(path, compiled.report.manifest)
+    from graphopt_kernels.cache import why_unused
     from graphopt_kernels.targets import host_targets
+
+    if (why := why_unused()) is not None:
+        warn(f"{why}; compiling takes longer")
 
     compiled = graphopt.compile(path, targets=host_targets()[:1], threads=threads, check=False, progress=tell)
     return compiled, _self_contained(path)

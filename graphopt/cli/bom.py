@@ -89,17 +89,14 @@ def bom(
 
 def _interface(bundle: Path, manifest: Manifest) -> tuple[list[str], list[str]]:
     """The inputs and outputs with their types, of a bundle that this version can run; else none."""
-    import hashlib
-
+    from graphopt.bundle import read_recorded
     from graphopt.bundle.artifact import PROGRAM
     from graphopt.program import decode
+    from graphopt.program.decode import MAX_BYTES
     from graphopt.report.model import text_of
 
-    record = next((record for record in manifest.files if record.name == PROGRAM), None)
-    if record is None:
-        return [], []
-    content = (bundle / PROGRAM).read_bytes()
-    if hashlib.sha256(content).hexdigest() != record.sha256:
+    content = read_recorded(bundle, manifest, PROGRAM, MAX_BYTES)
+    if content is None:
         return [], []
     image = decode(content)
     if not image.programs:

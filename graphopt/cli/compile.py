@@ -12,6 +12,7 @@ from graphopt.cli.options import AsJson, ChainOption, Level, LevelOption, ModelP
 from graphopt.cli.progress import phases, step
 
 if TYPE_CHECKING:
+    from graphopt.frontend import Source
     from graphopt_governance.share.reuse import Fetched
 
 TARGETS = "x86-64-v3,x86-64-v4"
@@ -58,11 +59,14 @@ def compile_model(
     """
     from graphopt.bundle import read_manifest
     from graphopt.bundle.place import check_place
+    from graphopt.cli.failure import warn
     from graphopt.compiler import compile as compile_onnx
+    from graphopt.frontend import Source
     from graphopt.report import show
     from graphopt.report.compilation import describe_compilation
     from graphopt_governance.home import Home
     from graphopt_governance.share.build_time import keep_build_time
+    from graphopt_kernels.cache import why_unused
 
     check_place(output)
     options: dict[str, Any] = {
@@ -71,13 +75,18 @@ def compile_model(
         "check": not no_check,
         "skip": skip or (),
     }
+    with step(f"reading {model}"):
+        # once: what the federation is asked about is what is then compiled
+        source = Source.read(model)
     if from_federation or only_federation:
-        fetched = _from_federation(model, output, options, store, chain, must=only_federation)
+        fetched = _from_federation(source, output, options, store, chain, must=only_federation)
         if fetched is not None:
             _show_fetched(f"{model} → {output}", fetched, as_json=as_json)
             return
+    if (why := why_unused()) is not None:
+        warn(f"{why}; compiling takes longer")
     with phases() as tell:
-        compiled = compile_onnx(model, **options, progress=tell)
+        compiled = compile_onnx(source, **options, progress=tell)
         tell("writing the bundle")
         compiled.save(output)
     manifest = read_manifest(output)
@@ -86,7 +95,7 @@ def compile_model(
 
 
 def _from_federation(
-    model: Path, output: Path, options: Mapping[str, Any], store: str | None, chain: str | None, *, must: bool
+    source: Source, output: Path, options: Mapping[str, Any], store: str | None, chain: str | None, *, must: bool
 ) -> Fetched | None:
     from graphopt.cli.failure import warn
     from graphopt.cli.gate import chosen_gate
@@ -102,7 +111,7 @@ def _from_federation(
     if gate is None:
         return None
     with step(f"looking in {opened.name}"):
-        wanted = build_request(model, **options)
+        wanted = build_request(source, **options)
         search = fetch_approved(wanted, output, opened, gate, home=Home.default(chain), passphrase=prompted())
     for sentence in search.passed_over:
         warn(f"passed over: {sentence}")

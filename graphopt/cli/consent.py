@@ -11,7 +11,7 @@ import typer
 
 from graphopt.cli.progress import step
 from graphopt.errors import GraphoptError
-from graphopt.report.wording import printable
+from graphopt.text import printable
 
 YesOption = Annotated[
     bool, typer.Option("--yes", help="Sign without being asked; what is signed is shown all the same.")

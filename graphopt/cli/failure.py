@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import typer
 
 from graphopt.errors import GraphoptError
-from graphopt.report.wording import one_sentence, printable
+from graphopt.text import one_sentence, printable
 
 CANNOT = 2
 """The command could not be done: bad input, bad model, refused bundle, full disk."""
@@ -43,13 +43,31 @@ def sentences_for_errors() -> Generator[None]:
         _end(f"internal error, please report it: {name} ({TRACEBACK}=1 shows where)", BUG, error)
 
 
+@contextmanager
+def quoting_nothing_raw() -> Generator[None]:
+    """Makes the library's own errors printable on their way out of the block; they are shown by the library."""
+    try:
+        yield
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if callable(message):
+            said = printable(str(message()))
+            error.format_message = lambda: said  # pyright: ignore[reportAttributeAccessIssue]
+        raise
+
+
+def tell(sentence: str) -> None:
+    """Prints one sentence on standard error: the only way there, so that nothing steers the terminal."""
+    typer.echo(f"graphopt: {printable(sentence)}", err=True)
+
+
 def warn(sentence: str) -> None:
     """Prints one remark on standard error."""
-    typer.echo(f"graphopt: note: {printable(sentence)}", err=True)
+    tell(f"note: {sentence}")
 
 
 def _end(sentence: str, code: int, error: Exception) -> None:
-    typer.echo(f"graphopt: {sentence}", err=True)
+    tell(sentence)
     if os.environ.get(TRACEBACK):
         raise error
     raise typer.Exit(code) from None

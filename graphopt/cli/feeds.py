@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphopt.errors import InputError
+from graphopt.files import open_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,11 +31,12 @@ def read_npz(path: Path, types: Mapping[str, Type | None]) -> dict[str, Array]:
     import numpy as np
 
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if not zipfile.is_zipfile(file):
                 raise InputError(f"{path} is not an .npz file; write one with numpy.savez(path, NAME=array, …)")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
         raise InputError(f"{path} cannot be read as an .npz file of plain arrays: {error}") from None
     for name, array in arrays.items():

@@ -6,9 +6,10 @@ import io
 import signal
 import sys
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from graphopt.cli.anchor import anchor
 from graphopt.cli.approve import approve
@@ -18,7 +19,7 @@ from graphopt.cli.bench import bench
 from graphopt.cli.bom import bom
 from graphopt.cli.compile import compile_model
 from graphopt.cli.diff import diff
-from graphopt.cli.failure import sentences_for_errors
+from graphopt.cli.failure import quoting_nothing_raw, sentences_for_errors
 from graphopt.cli.fed.cancel import cancel as fed_cancel
 from graphopt.cli.fed.card import card as fed_card
 from graphopt.cli.fed.delay import delay as fed_delay
@@ -51,8 +52,21 @@ from graphopt.cli.verify import verify
 from graphopt.version import __version__
 
 
+class _Group(TyperGroup):
+    """The commands.  Usage errors quote what was typed, which a shell may have made of the names of files."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with quoting_nothing_raw():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with quoting_nothing_raw():
+            return super().invoke(ctx)
+
+
 def _group(purpose: str | None = None) -> typer.Typer:
     return typer.Typer(
+        cls=_Group,
         help=purpose,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from graphopt.report.wording import printable
+from graphopt.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphopt.cli.failure import tell
 from graphopt.cli.options import AsJson, ChainOption, MaxAgeOption, OfflineOption, PolicyOption, seconds
 from graphopt.cli.progress import step
 from graphopt.errors import InputError
@@ -100,7 +101,7 @@ def verify(
             )
     _show(verdict, as_json=as_json)
     if not verdict.approved:
-        typer.echo(f"graphopt: refused: {verdict.sentence}", err=True)
+        tell(f"refused: {verdict.sentence}")
     raise typer.Exit(verdict.exit_code)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ from graphopt.compiler.native import NativeCode, build_native
 from graphopt.compiler.optimize_model import optimize_graph, prepare_for_lowering
 from graphopt.compiler.report import CompileReport, Evidence, StepCounts
 from graphopt.errors import CompileError
-from graphopt.frontend import external_files, read_onnx, write_onnx
+from graphopt.frontend import Source, read_onnx, write_onnx
 from graphopt.infer import infer_types
 from graphopt.ir.graph import Graph
 from graphopt.lower import WeightStore, lower
@@ -41,25 +41,28 @@ TOOLS = ("numpy", "onnx", "networkx", "numba", "llvmlite", "ml-dtypes")
 
 
 def compile_model(
-    model: str | Path | ModelProto,
+    model: str | Path | ModelProto | Source,
     *,
     targets: Sequence[str] = DEFAULT_TARGETS,
     level: str = "reassociate",
     threads: int | None = None,
     check: bool = True,
     skip: Sequence[str] = (),
+    cached: bool = True,
     progress: Callable[[str], object] | None = None,
 ) -> Compiled:
-    """A model, given as a path or a ModelProto, compiled for the targets named.
+    """A model, given as a path, a ModelProto or a `Source` (which is used up), compiled for the targets named.
 
     `level` says what rewrites may change (`exact`, `reassociate`, `approximate`), `skip` leaves passes out by name,
-    `check` runs the whole model against the reference meaning and records the worst difference, `progress` hears the
-    name of each phase as it begins.  ModelError for a model that cannot be read, CompileError for one that cannot be
-    compiled or whose check fails.
+    `check` runs the whole model against the reference meaning and records the worst difference, `cached` says whether
+    kernels may come from this user's cache of them, `progress` hears the name of each phase as it begins.  ModelError
+    for a model that cannot be read, CompileError for one that cannot be compiled or whose check fails.
     """
     clock = _Clock(progress)
     _check_targets(targets)
     with clock("read"):
+        if isinstance(model, (str, Path)):
+            model = Source.read(model)
         graph = read_onnx(model)
         request = build_request(model, targets=targets, level=level, check=check, skip=skip)
     reference = graph.copy() if check else None
@@ -75,7 +78,10 @@ def compile_model(
         for program in image.programs:
             check_meanings(program)
     with clock("kernels"):
-        native = {target: build_native(image.programs[index], target) for target, index in image.targets.items()}
+        native = {
+            target: build_native(image.programs[index], target, cached=cached)
+            for target, index in image.targets.items()
+        }
     target = choose_target(image.targets)
     program = image.programs[image.targets[target]]
     weights = Weights(image.weights, store.block())
@@ -93,7 +99,7 @@ def compile_model(
         "program": {name: asdict(count) for name, count in sorted(counts.items())},
         "evidence": recorded(evidence),
     }
-    files: dict[str, Content] = {MODEL: optimised, PROGRAM: encode(image), WEIGHTS: store.parts}
+    files: dict[str, Content] = {MODEL: optimised, PROGRAM: encode(image), WEIGHTS: _unchanged(store, model)}
     for name, code in native.items():
         if code.content is not None:
             files[library_name(name, linked=code.linked)] = code.content
@@ -114,7 +120,7 @@ def compile_model(
 
 
 def build_request(
-    model: str | Path | ModelProto, *, targets: Sequence[str], level: str, check: bool, skip: Sequence[str]
+    model: str | Path | ModelProto | Source, *, targets: Sequence[str], level: str, check: bool, skip: Sequence[str]
 ) -> dict[str, Any]:
     """What was asked for, as a manifest records it: `source`, `options`, `targets`.  It finds a bundle made before."""
     return {
@@ -124,22 +130,27 @@ def build_request(
     }
 
 
-def source_digest(model: str | Path | ModelProto) -> dict[str, Any]:
+def source_digest(model: str | Path | ModelProto | Source) -> dict[str, Any]:
     """What says which model it is: `sha256` of the file's bytes, or of the ModelProto serialised deterministically.
 
     Where tensors lie in files beside the model, `external` has the name and the SHA-256 of each, in order.
     """
-    if not isinstance(model, (str, Path)):
-        return {"sha256": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()}
-    source: dict[str, Any] = {"sha256": _sha256(Path(model))}
-    if outside := external_files(Path(model)):
-        source["external"] = [{"name": name, "sha256": _sha256(path)} for name, path in outside.items()]
-    return source
+    if isinstance(model, (str, Path)):
+        model = Source.read(model)
+    if isinstance(model, Source):
+        return dict(model.digest)
+    return {"sha256": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()}
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _unchanged(store: WeightStore, model: ModelProto | Source) -> Callable[[], Iterable[bytes | memoryview]]:
+    """The weights, piece by piece; ModelError after the last where what they were mapped from was written to."""
+
+    def parts() -> Iterable[bytes | memoryview]:
+        yield from store.parts()
+        if isinstance(model, Source):
+            model.check_unchanged()
+
+    return parts
 
 
 def _lower(graph: Graph, targets: Sequence[str]) -> tuple[Image, WeightStore]:

@@ -23,6 +23,7 @@ from graphopt.runtime.weights import Weights
 
 GRANTED = 2 * SECOND
 """What a check may compute in the reference: about two seconds of it."""
+_LOOPS = {"Loop", "Scan", "SequenceMap"}
 
 
 def gather(
@@ -45,10 +46,13 @@ def gather(
     if inputs is not None:
         return check.run([(dict(inputs), {}, None)])
     fixed = dict(sizes or {})
-    trial = find_trial(graph, check.refusal, fixed)
-    if isinstance(trial, str):
-        return Evidence(False, reason=f"no inputs were found that the model takes: {trial}")
-    larger = roomier(graph, trial, check.refusal, fixed)
+    try:
+        trial = find_trial(graph, check.refusal, fixed)
+        if isinstance(trial, str):
+            return Evidence(False, reason=f"no inputs were found that the model takes: {trial}")
+        larger = roomier(graph, trial, check.refusal, fixed)
+    except BudgetSpentError as error:
+        return Evidence(False, reason=f"the check ended {error}, before inputs were found")
     return check.run([(draw(graph, t, seed), t.sizes, seed) for seed, t in enumerate((trial, larger))])
 
 
@@ -59,10 +63,17 @@ class _Check:
         self.budget = budget
         self.spans = 0
         self.share = 0.0
+        self.loops = any(step.op in _LOOPS for step in executor.program.walk())
 
     def refusal(self, trial: Trial) -> str | None:
-        """What the compiled model says to inputs of these sizes; None when it runs on them."""
-        return refusal_of(lambda: self.executor.run(self._given(draw(self.graph, trial, 0))))
+        """What the compiled model says to inputs of these sizes; None when it runs on them.
+
+        A loop is first run in the reference, which ends: the model alone says how many turns it takes.
+        """
+        feeds = draw(self.graph, trial, 0)
+        if self.loops:
+            interpret(self.graph, feeds, self.budget)
+        return refusal_of(lambda: self.executor.run(self._given(feeds)))
 
     def run(self, trials: list[tuple[dict[str, Any], Mapping[str, int], int | None]]) -> Evidence:
         """The comparisons, as far as the budget goes: each operator on the first inputs, the whole, then the others."""
@@ -75,9 +86,9 @@ class _Check:
                 done.append(seed)
                 if not place:
                     worst = self._whole(feeds)
-        except BudgetSpentError:
-            when = f"with {len(done)} of {len(trials)} inputs done" if done else f"after {self.spans} comparisons"
-            reason = f"the check ended {when}: its budget was spent"
+        except BudgetSpentError as error:
+            when = f"{len(done)} of {len(trials)} inputs" if done else f"{self.spans} comparisons"
+            reason = f"its budget was spent {error}, with {when} done"
         except GraphoptError as error:
             if isinstance(error, CompileError):
                 raise

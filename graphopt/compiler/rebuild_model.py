@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -20,6 +19,7 @@ from typing import Any, cast
 from graphopt.bundle import Manifest, read_manifest
 from graphopt.bundle.statement import new_manifest
 from graphopt.errors import CompileError, GraphoptError
+from graphopt.private import PrivateFolder
 from graphopt_kernels.link import linker
 
 EVIDENCE = "evidence"
@@ -58,11 +58,13 @@ def rebuild(manifest: Manifest, source: str | Path, *, progress: Callable[[str],
     CompileError when the model does not pass its check here.  Nothing is left behind.
     """
     from graphopt.compiler.compile_model import compile_model, source_digest, tool_versions
+    from graphopt.frontend import Source
 
-    source, build = Path(source), manifest.predicate
+    build = manifest.predicate
     options, targets = _recipe(build)
+    model = Source.read(source)
     # what is cheap to know comes first: nobody should wait for a compilation to hear that numba is another one
-    _compare("source", build.get("source"), source_digest(source), "; this is not the model it was made from")
+    _compare("source", build.get("source"), source_digest(model), "; this is not the model it was made from")
     tools = build.get("tools")
     if not isinstance(tools, dict):
         raise RebuildError("the manifest does not record which tools made it, so it cannot be rebuilt from")
@@ -70,15 +72,22 @@ def rebuild(manifest: Manifest, source: str | Path, *, progress: Callable[[str],
     _compare("tools", recorded_tools, tool_versions(), "; rebuild with the recorded versions installed")
     try:
         compiled = compile_model(
-            source, targets=targets, level=options["level"], skip=options["skip"], check=True, progress=progress
+            model,
+            targets=targets,
+            level=options["level"],
+            skip=options["skip"],
+            check=True,
+            # a cache holds what somebody else's compilation came to, and this one is there to see for itself
+            cached=False,
+            progress=progress,
         )
     except CompileError as error:
         raise CompileError(f"the rebuild failed, so nothing speaks for this bundle: {error}") from error
     if progress is not None:
         progress("comparing with the manifest")
-    with tempfile.TemporaryDirectory(prefix="graphopt-rebuild-") as folder:
-        compiled.save(Path(folder) / "bundle")
-        again = read_manifest(Path(folder) / "bundle")
+    with PrivateFolder() as folder:
+        compiled.save(folder / "bundle")
+        again = read_manifest(folder / "bundle")
     _compare_files(manifest, again)
     # the check is made here whether or not it was made there; that it was is what the record says
     mine = dict(again.predicate) | {"options": {**again.predicate["options"], "check": options["check"]}}

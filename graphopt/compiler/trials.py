@@ -232,4 +232,6 @@ def refusal_of(run: Callable[[], object]) -> str | None:
         run()
     except GraphoptError as error:
         return str(error)
+    except MemoryError:
+        return "there is not enough memory for them here"
     return None

@@ -13,6 +13,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorPro
 
 from graphopt.errors import ModelError
 from graphopt.frontend.attribute import read_attribute
+from graphopt.frontend.budget import ReadingBudget
 from graphopt.frontend.constant_node import read_constant_node
 from graphopt.frontend.external import Folder
 from graphopt.frontend.order import in_order
@@ -23,13 +24,12 @@ from graphopt.frontend.tensor import read_tensor
 from graphopt.frontend.types import read_type
 from graphopt.ir.attribute import Attribute
 from graphopt.ir.constant import Constant
+from graphopt.ir.dim import unmistakable
 from graphopt.ir.graph import Graph, Node, Value
 from graphopt.ir.types import Type
 
 FunctionKey = tuple[str, str, str]
 """(domain, name, overload)."""
-
-_MAX_INLINED = 2_000_000
 
 
 @dataclass(slots=True)
@@ -67,13 +67,14 @@ class GraphReader:
         functions: Mapping[FunctionKey, FunctionProto],
         folder: Folder | None,
         listed_constants: bool,
+        budget: ReadingBudget | None = None,
     ) -> None:
         self.opsets = opsets
         self.functions = functions
         self.folder = folder
         self.listed_constants = listed_constants
         """Whether an initializer that is also listed as an input is a constant (IR version < 4)."""
-        self.inlined = 0
+        self.budget = budget or ReadingBudget(0)
 
     def read(self, proto: GraphProto, outer: Scope | None = None) -> Scope:
         """The graph of a proto, with the scope in which it was read; ModelError when it is not well formed."""
@@ -86,7 +87,7 @@ class GraphReader:
             value = scope.find(info.name)
             if value is None or not info.name:
                 raise ModelError(f"graph {graph.name!r}: nothing computes its output {info.name!r}")
-            declared = read_type(info.type, info.name) if info.HasField("type") else None
+            declared = read_type(info.type, unmistakable(info.name)) if info.HasField("type") else None
             _describe(value, info, declared)
             graph.add_output(value, info.name, declared)
         return scope
@@ -123,7 +124,7 @@ class GraphReader:
             if self.listed_constants and info.name in constants:
                 continue
             default, _ = constants.pop(info.name, (None, None))
-            declared = read_type(info.type, info.name) if info.HasField("type") else None
+            declared = read_type(info.type, unmistakable(info.name)) if info.HasField("type") else None
             value = graph.add_input(info.name, declared, default)
             _describe(value, info, None)
             scope.values[info.name] = value
@@ -148,7 +149,8 @@ class GraphReader:
         subgraphs: list[Scope] = []
 
         def read_subgraph(proto: GraphProto) -> Graph:
-            subgraphs.append(self.read(proto, scope))
+            with self.budget.subgraph(where):
+                subgraphs.append(self.read(proto, scope))
             return subgraphs[-1].graph
 
         attributes: dict[str, Attribute] = {}
@@ -158,6 +160,8 @@ class GraphReader:
                 continue  # an attribute of the function that the call leaves out
             if proto.name in attributes:
                 raise ModelError(f"{where} has two attributes named {proto.name!r}")
+            if bound is not proto:
+                self.budget.charge(0, bound.ByteSize(), where)
             attributes[proto.name] = read_attribute(bound, where, self.folder, read_subgraph)
         check_node(node, attributes, self.opsets, where)
         if node.op_type == "Constant" and not domain:
@@ -190,7 +194,7 @@ class GraphReader:
 
     def _declared(self, name: str, scope: Scope) -> Type | None:
         info = scope.infos.get(name)
-        return read_type(info.type, name) if info is not None and info.HasField("type") else None
+        return read_type(info.type, unmistakable(name)) if info is not None and info.HasField("type") else None
 
     def _find(self, name: str, scope: Scope, where: str) -> Value | None:
         if not name:
@@ -202,9 +206,7 @@ class GraphReader:
 
     def _inline(self, node: NodeProto, function: FunctionProto, scope: Scope) -> None:
         where = describe_node(node)
-        self.inlined += len(function.node)
-        if self.inlined > _MAX_INLINED:
-            raise ModelError(f"{where}: inlining the model's functions gives more than {_MAX_INLINED} nodes")
+        self.budget.charge(1 + len(function.node), function.ByteSize(), where)
         if len(node.input) > len(function.input) or len(node.output) > len(function.output):
             raise ModelError(
                 f"{where} calls function {function.name!r} with {len(node.input)} inputs for {len(node.output)} "
@@ -216,7 +218,8 @@ class GraphReader:
             value = self._find(name, scope, where)
             if value is not None:
                 inner.values[formal] = value
-        self._read_nodes(_without_omitted(function, inner), inner)
+        with self.budget.call(where):
+            self._read_nodes(_without_omitted(function, inner), inner)
         for formal, name in zip(function.output, node.output, strict=False):
             if not name:
                 continue

@@ -2,64 +2,43 @@
 
 from __future__ import annotations
 
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from graphopt.errors import ModelError
+from graphopt.frontend.budget import ReadingBudget, check_subgraphs
 from graphopt.frontend.external import Folder
 from graphopt.frontend.functions import choose_functions
 from graphopt.frontend.read_graph import GraphReader
 from graphopt.frontend.schema import OLDEST_OPSET, newest_opset
+from graphopt.frontend.source import Source, naming
 from graphopt.frontend.text import check_text
 from graphopt.ir.graph import Graph
 
-_PROTOBUF_LIMIT = 1 << 31  # bytes of one message
 _CONSTANTS_ARE_LISTED_BEFORE = 4  # IR version 4 made a listed initializer one that the caller may override
 
 
-def read_onnx(source: str | PathLike[str] | ModelProto) -> Graph:
-    """The graph of a model, given as a path or as a ModelProto (which is not changed, nor looked at later).
+def read_onnx(source: str | PathLike[str] | ModelProto | Source) -> Graph:
+    """The graph of a model, given as a path, a `Source`, or a ModelProto (which is not changed, nor looked at later).
 
-    Functions are inlined, Constant nodes become constants, external data is memory-mapped and must lie inside
-    the model's folder.  ModelError, a sentence that names the file and the node, for everything that is not a
-    well-formed ONNX model of opset 7 to the newest that the installed onnx knows.
+    Functions are inlined, Constant nodes become constants, external data must lie inside the model's folder and, where
+    it is large, is memory-mapped.  ModelError, a sentence that names the file and the node, for everything that is not
+    a well-formed ONNX model of opset 7 to the newest that the installed onnx knows.
     """
     if isinstance(source, ModelProto):
         return _read(source, None)
-    path = Path(fspath(source))
+    if not isinstance(source, Source):
+        source = Source.read(source, hashed=False)
     try:
-        return _read(_parse(path), Folder(path.parent))
+        return _read(source.take(), source.folder)
     except ModelError as error:
-        if str(path) in str(error):
-            raise
-        raise ModelError(f"{path}: {error}") from error
-
-
-def _parse(path: Path) -> ModelProto:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
-    model = ModelProto()
-    try:
-        model.ParseFromString(data)
-    except DecodeError:
-        if len(data) >= _PROTOBUF_LIMIT:
-            raise ModelError(
-                f"{path}: has {len(data)} bytes, and protobuf reads less than {_PROTOBUF_LIMIT}: "
-                "save it with external data"
-            ) from None
-        raise ModelError(f"{path}: not an ONNX model, or a truncated one") from None
-    return model
+        raise naming(source.path, error) from error
 
 
 def _read(model: ModelProto, folder: Folder | None) -> Graph:
+    check_subgraphs(model)
     check_text(model)
     if not model.HasField("graph") or model.ir_version < 1:
         raise ModelError("not an ONNX model: it has no graph or no IR version")
@@ -70,7 +49,11 @@ def _read(model: ModelProto, folder: Folder | None) -> Graph:
         )
     functions = choose_functions(model, _opsets(model))
     reader = GraphReader(
-        functions.opsets, functions.inlined, folder, listed_constants=model.ir_version < _CONSTANTS_ARE_LISTED_BEFORE
+        functions.opsets,
+        functions.inlined,
+        folder,
+        listed_constants=model.ir_version < _CONSTANTS_ARE_LISTED_BEFORE,
+        budget=ReadingBudget(model.ByteSize()),
     )
     graph = reader.read(model.graph).graph
     graph.header = _header(model, functions.kept)

@@ -14,6 +14,9 @@ from graphopt.frontend.tensor import read_tensor, write_tensor
 from graphopt.ir.constant import Constant, Dense
 from graphopt.ir.dtype import DType
 
+MOST_BYTES = 1 << 32
+"""What a sparse tensor may take once it is expanded; in a file it takes next to nothing."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sparse:
@@ -50,8 +53,8 @@ def read_sparse_tensor(proto: SparseTensorProto, where: str, folder: Folder | No
             f"{where} has {count} values, so its indices must be int64[{count}] or int64[{count}, {rank}], "
             f"got {indices.dtype}{list(indices.shape)}"
         )
-    if math.prod(shape) >= 2**62:
-        raise ModelError(f"{where} has the shape {list(shape)}, more elements than can be numbered")
+    if math.prod(shape) * values.dtype.numpy.itemsize > MOST_BYTES:
+        raise ModelError(f"{where} has the shape {list(shape)}, which takes more than {MOST_BYTES} bytes")
     places = np.array(indices.array(), np.int64)
     limits = np.array(shape if places.ndim == 2 else [math.prod(shape)], np.int64)
     if ((places < 0) | (places >= limits)).any():

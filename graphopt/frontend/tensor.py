@@ -51,10 +51,10 @@ def read_tensor(tensor: TensorProto, where: str, folder: Folder | None = None) -
     if tensor.data_location == TensorProto.EXTERNAL:
         if dtype is DType.STRING:
             raise ModelError(f"{where} keeps strings in external data, which ONNX does not allow")
-        path, offset = locate(tensor, size, where, folder)
+        file, offset = locate(tensor, size, where, folder)
         if _is_plain(dtype):
-            return Mapped(path, offset, dtype, shape)
-        stored = Mapped(path, offset, DType.UINT8, (size,))
+            return Mapped(file, offset, dtype, shape)
+        stored = Mapped(file, offset, DType.UINT8, (size,))
         return Deferred(dtype, shape, lambda: _unpack(stored.array(), dtype, shape))
     if tensor.HasField("raw_data"):
         return _read_raw(tensor.raw_data, size, dtype, shape, where)

@@ -18,6 +18,7 @@ from graphopt.frontend.sparse import Sparse, write_sparse_tensor
 from graphopt.frontend.tensor import write_tensor
 from graphopt.frontend.types import read_type, write_type
 from graphopt.ir.constant import Constant
+from graphopt.ir.dim import unmistakable
 from graphopt.ir.graph import Graph, Node, Value
 from graphopt.ir.types import TensorType, Type
 
@@ -126,7 +127,7 @@ class GraphWriter:
 
     def _interface(self, name: str, type: Type | None, source: ValueInfoProto | None, value: Value) -> ValueInfoProto:
         info = ValueInfoProto(name=name)
-        if source is not None and source.HasField("type") and read_type(source.type, source.name) == type:
+        if source is not None and source.HasField("type") and read_type(source.type, unmistakable(source.name)) == type:
             info.type.CopyFrom(source.type)  # denotations and the source's own words for unknown dimensions
         elif type is not None:
             info.type.CopyFrom(write_type(type))

@@ -8,11 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from graphopt.errors import ModelError
+from graphopt.infer.containers import apart
 from graphopt.infer.join import join
 from graphopt.ir.dim import Dim, Expr, symbol
 from graphopt.ir.dtype import DType
 from graphopt.ir.graph import Graph, Node, Value
-from graphopt.ir.types import Shape, TensorType, Type
+from graphopt.ir.types import SequenceType, Shape, TensorType, Type
 from graphopt.ops.shape.operand import axis_in, same_dim, shape_of
 from graphopt.ops.table import Inference
 
@@ -40,7 +41,7 @@ def infer_control(
 ) -> Types:
     """The output types of a node that holds graphs; the values inside them get their types too.
 
-    All None for an operator we do not know: its bodies are then left as they are declared.
+    All None for an operator we do not know: nothing is known then of what its bodies are given.
     """
     around = graph.captures_of(node)
 
@@ -58,17 +59,17 @@ def infer_control(
         inner.run(body)
         return inner
 
-    if node.domain:
-        return (None,) * call.outputs
-    match node.op:
+    match f"{node.domain}::{node.op}" if node.domain else node.op:
         case "If":
             return _branches(call, run)
         case "Loop":
             return _loop(call, run)
         case "Scan":
             return _scan(call, run)
+        case "SequenceMap":
+            return _sequence_map(call, run)
         case _:
-            return (None,) * call.outputs
+            return _unknown(call, run)
 
 
 class _Run(Protocol):
@@ -131,7 +132,7 @@ def _scan(call: Inference, run: _Run) -> Types:
     scanned = call.attributes["num_scan_inputs"]
     batched = call.version < 9  # then operand 0 is a vector of lengths and everything else has a batch axis in front
     if batched:
-        return (None,) * call.outputs
+        return _unknown(call, run)
     count = len(call.types) - scanned
     if count < 0 or len(body.inputs) != len(call.types) or len(body.outputs) != call.outputs:
         raise ModelError(
@@ -157,6 +158,31 @@ def _scan(call: Inference, run: _Run) -> Types:
         along = _fresh(call, slot, 0) if length is None else length
         outputs.append(_stacked(results[slot], along, places[slot - count], call, slot))
     return tuple(outputs)
+
+
+def _sequence_map(call: Inference, run: _Run) -> Types:
+    """Sequences of what the body gives for one element of each sequence; other operands enter as they are."""
+    body: Graph = call.attributes["body"]
+    if len(body.inputs) != len(call.types) or len(body.outputs) != call.outputs:
+        raise ModelError(
+            f"SequenceMap: the body takes {len(body.inputs)} and gives {len(body.outputs)} values, "
+            f"but the node has {len(call.types)} inputs and {call.outputs} outputs"
+        )
+    given: list[Type | None] = []
+    for slot, type in enumerate(call.types):
+        is_sequence = isinstance(type, SequenceType)
+        given.append(apart(type.element, f"{call.name}/body/{slot}") if is_sequence else type)
+    run(body, given, {}, "body")
+    made = [apart(value.type, f"{call.name}.{slot}") for slot, value in enumerate(body.outputs)]
+    return tuple(None if type is None else SequenceType(type) for type in made)
+
+
+def _unknown(call: Inference, run: _Run) -> Types:
+    """Nothing is known of what the bodies are given, whatever they declare."""
+    for label, body in call.attributes.items():
+        if isinstance(body, Graph):
+            run(body, (None,) * len(body.inputs), {}, label)
+    return (None,) * call.outputs
 
 
 def _settle(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import MisfitError, ModelError
 from graphopt.ir.constant import Constant, size_of
 from graphopt.ir.dim import Dim, product
 from graphopt.ir.dtype import DType
@@ -40,7 +41,10 @@ def constant_elements(constant: Constant) -> np.ndarray | None:
 
 
 def known_elements(call: Inference, types: Sequence[Type | None]) -> tuple[np.ndarray | None, ...]:
-    """What is known of the elements of an application's outputs, whose types are given."""
+    """What is known of the elements of an application's outputs, whose types are given.
+
+    MisfitError where all elements are known numbers and the operator's meaning refuses them: every run would end there.
+    """
     unknown = (None,) * call.outputs
     if call.domain:
         return unknown
@@ -66,7 +70,11 @@ def _run(call: Inference) -> tuple[np.ndarray | None, ...] | None:
     try:
         with np.errstate(all="ignore"):
             found = function(Call(call.op, "", call.version, call.attributes, call.values, call.outputs))
-    except (TypeError, ValueError, IndexError, KeyError, ZeroDivisionError, AttributeError):
+    except ModelError as error:
+        if any(value is not None and value.dtype == object for value in call.values):
+            return None
+        raise error if isinstance(error, MisfitError) else MisfitError(call.op, str(error)) from error
+    except (TypeError, ValueError, IndexError, KeyError, ArithmeticError, AttributeError):
         return None  # not decided by what is known; what is wrong in it, the rules or the first run will say
     arrays = [item if isinstance(item, np.ndarray) else None for item in found[: call.outputs]]
     return (*arrays, *(None,) * (call.outputs - len(arrays)))

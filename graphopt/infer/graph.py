@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from graphopt.errors import ModelError
+from graphopt.infer.containers import out_of_containers
 from graphopt.infer.control import infer_control
 from graphopt.infer.elements import constant_elements, known_elements
-from graphopt.infer.join import complete
 from graphopt.infer.length import is_long, short
 from graphopt.infer.onnx_rule import infer_by_onnx
+from graphopt.ir.dim import unmistakable
 from graphopt.ir.graph import Graph, Node, Value
 from graphopt.ir.types import TensorType, Type
 from graphopt.ops.call import plain_attributes
+from graphopt.ops.facts import facts_of
 from graphopt.ops.infer_call import apply_rule
 from graphopt.ops.table import Inference, shape_rule_of
 
@@ -22,15 +26,18 @@ _SOME_TENSOR = TensorType(None)  # a value nothing is known of; a None among the
 def infer_types(graph: Graph) -> None:
     """Give every value of the graph, and of its subgraphs, its type, in place.
 
-    Inputs and constants keep theirs.  A declared type of an inner value stands only where nothing can be inferred.
-    ModelError, naming the node, when an application breaks its operator's specification or a declared element type
-    is another than the inferred one.
+    Inputs and constants keep theirs.  An inner value has the type that is inferred, or none: what a model declares of
+    it nobody upholds when a request comes, so nothing may rest on it.  ModelError, naming the node, when an application
+    breaks its operator's specification, a declared element type is another than the inferred one, or the default of
+    an input is not of the input's type.
     """
     infer_elements(graph)
 
 
 def infer_elements(graph: Graph) -> dict[Value, np.ndarray]:
     """As `infer_types`; gives the known elements of values: numbers, or object arrays of `Dim`."""
+    for value, default in graph.defaults.items():
+        _check_default(value, TensorType(default.dtype, tuple(default.shape)))
     walk = Walk("")
     walk.run(graph)
     return walk.elements
@@ -66,9 +73,9 @@ class Walk:
             graph.opsets.get(node.domain, 1),
             plain_attributes(node.attributes),
             tuple(None if value is None else value.type or _SOME_TENSOR for value in inputs),
-            tuple(None if value is None else self.elements.get(value) for value in inputs),
+            self._known(node, inputs),
             len(outputs),
-            self.prefix + first,
+            self.prefix + unmistakable(first),
         )
         try:
             types, elements = self._types(graph, node, call)
@@ -78,19 +85,47 @@ class Walk:
             if value is None:
                 continue
             _check_dtype(node, value, type)
-            value.type = complete(short(type), value.type)
+            value.type = short(type)
             if known is not None and not is_long(known):
                 self.elements[value] = known
+
+    def _known(self, node: Node, inputs: Sequence[Value | None]) -> tuple[np.ndarray | None, ...]:
+        """What is known of the operands' elements; of constant places and lengths all, however many they are."""
+        facts = facts_of(node.op, node.domain)
+        places = frozenset[int]() if facts is None else facts.checked_inputs
+        return tuple(
+            None
+            if value is None
+            else value.constant.array()
+            if slot in places and value.constant is not None
+            else self.elements.get(value)
+            for slot, value in enumerate(inputs)
+        )
 
     def _types(
         self, graph: Graph, node: Node, call: Inference
     ) -> tuple[tuple[Type | None, ...], tuple[np.ndarray | None, ...]]:
-        if any(True for _ in graph.subgraphs_of(node)):
+        rule = shape_rule_of(call.op, call.domain)
+        if rule is None and any(True for _ in graph.subgraphs_of(node)):
             types = infer_control(graph, node, call, self.elements, Walk)
             return types, (None,) * call.outputs
-        rule = shape_rule_of(call.op, call.domain)
         types = infer_by_onnx(call, node, graph.opsets) if rule is None else apply_rule(rule, call)
+        types = out_of_containers(call, types)
         return types, known_elements(call, types)
+
+
+def _check_default(value: Value, default: TensorType) -> None:
+    declared = value.type
+    if not isinstance(declared, TensorType):
+        return
+    same = declared.dtype in (None, default.dtype)
+    if declared.shape is not None and default.shape is not None:
+        same = same and len(declared.shape) == len(default.shape)
+        same = same and not any(
+            isinstance(a, int) and a != b for a, b in zip(declared.shape, default.shape, strict=True)
+        )
+    if not same:
+        raise ModelError(f"input {value.name!r} is declared {declared}, but its default is {default}")
 
 
 def _check_dtype(node: Node, value: Value, type: Type | None) -> None:

@@ -30,17 +30,3 @@ def join(a: Type | None, b: Type | None, fresh: Callable[[int], Dim]) -> Type | 
             return None if element is None else OptionalType(element)
         case _:
             return None
-
-
-def complete(found: Type | None, declared: Type | None) -> Type | None:
-    """What inference found, with an element type or rank that only the declaration knows.
-
-    Found dims stay as found: declarations inside a model go stale when its inputs are made dynamic.
-    """
-    if found is None:
-        return declared
-    if isinstance(found, TensorType) and isinstance(declared, TensorType):
-        dtype = declared.dtype if found.dtype is None else found.dtype
-        if found.shape is None or dtype is not found.dtype:
-            return TensorType(dtype, declared.shape if found.shape is None else found.shape)
-    return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -91,9 +90,9 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mapped:
-    """Elements in a file of external data, memory-mapped on use; only for types numpy stores unpacked."""
+    """Elements in a file of external data, whose bytes are `file`; only for types numpy stores unpacked."""
 
-    path: Path
+    file: np.ndarray
     offset: int
     dtype: DType
     shape: tuple[int, ...]
@@ -101,5 +100,5 @@ class Mapped:
     def array(self) -> np.ndarray:
         if 0 in self.shape:
             return np.empty(self.shape, self.dtype.numpy)
-        count = int(np.prod(self.shape, dtype=np.int64))
-        return np.memmap(self.path, self.dtype.numpy, "r", self.offset, (count,)).reshape(self.shape)
+        size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.numpy.itemsize
+        return self.file[self.offset : self.offset + size].view(self.dtype.numpy).reshape(self.shape)

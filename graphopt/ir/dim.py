@@ -121,6 +121,14 @@ def symbol(name: str) -> Expr:
     return Expr((((Symbol(name),), 1),))
 
 
+def unmistakable(name: str) -> str:
+    """A value's name as anonymous symbols are made of it: without `.` and `/`, which part it from what follows.
+
+    `?a.1.0` is dimension 0 of output 1 of the operator that makes `a`, and never that of a value called `a.1`.
+    """
+    return name.replace("~", "~~").replace(".", "~d").replace("/", "~s")
+
+
 def floor_divide(a: Dim, b: Dim) -> Dim:
     """`a // b`, simplified when `b` divides every term of `a`; ZeroDivisionError when `b` is 0."""
     if isinstance(a, int) and isinstance(b, int):

@@ -62,6 +62,7 @@ class _Lowering:
             Output(name, self.number(value))
             for name, value in zip(self.graph.output_names, self.graph.outputs, strict=True)
         )
+        self._declare_outputs()
         return Program(
             name=self.graph.name,
             opsets=self.opsets,
@@ -72,6 +73,17 @@ class _Lowering:
             defaults=defaults,
             captures=captures,
         )
+
+    def _declare_outputs(self) -> None:
+        """Show what is declared of an output where nothing was inferred: for the signature, no kernel rests on it.
+
+        A loop that takes no turn also gives its scan outputs the declared shape.
+        """
+        for value, declared in zip(self.graph.outputs, self.graph.output_types, strict=True):
+            shapeless = value.type is None or (isinstance(value.type, TensorType) and value.type.shape is None)
+            if shapeless and self.graph.producer(value) is not None:
+                number = self.numbers[value]
+                self.values[number] = ValueInfo(value.name, declared or value.type, self.values[number].weight)
 
     def number(self, value: Value) -> int:
         """The number of a value; a constant's elements go to the weights block when it is first asked for."""

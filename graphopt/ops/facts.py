@@ -34,6 +34,8 @@ class Facts:
     """Only the shape of the input is looked at, never its elements."""
     shape_inputs: frozenset[int] = frozenset()
     """Inputs whose elements decide the output's shape (or which axes are meant): small integers, best constant."""
+    checked_inputs: frozenset[int] = frozenset()
+    """Inputs whose elements have bounds, as places, lengths and axes do: the shape rule looks at each, however many."""
     data_dependent: bool = False
     """The output's shape depends on the elements of an input that is not a `shape_input`."""
     control_flow: bool = False
@@ -79,6 +81,10 @@ def _state(ops: str, domain: str = "", **facts: object) -> None:
 
 def _shaped_by(slots: tuple[int, ...], ops: str) -> None:
     _state(ops, shape_inputs=frozenset(slots))
+
+
+def _bounded(slots: tuple[int, ...], ops: str) -> None:
+    _state(ops, checked_inputs=frozenset(slots))
 
 
 # ---- every standard operator is in the table -----------------------------------------------------------
@@ -159,6 +165,18 @@ _shaped_by((2,), "MaxUnpool NonMaxSuppression")
 _shaped_by((1, 2, 3), "Resize")
 _shaped_by((1, 2, 3, 4), "Slice")
 _state("NonMaxSuppression NonZero StringSplit Unique Compress ImageDecoder", data_dependent=True)
+
+# ---- operands whose elements have bounds ---------------------------------------------------------------
+
+_bounded((1,), "Gather GatherElements GatherND ReverseSequence Scatter ScatterElements ScatterND")
+_bounded((1,), "CumProd CumSum MaxRoiPool MaxUnpool NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss")
+_bounded((1, 2), "RoiAlign")
+_bounded((2,), "TensorScatter")
+_bounded((2, 3), "NonMaxSuppression")
+_bounded((3,), "RotaryEmbedding")
+_bounded((4,), "GRU LSTM RNN")
+_bounded((6,), "Attention")
+_state("ArrayFeatureExtractor", domain="ai.onnx.ml", checked_inputs=frozenset({1}))
 
 # ---- other domains -------------------------------------------------------------------------------------
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphopt.errors import ModelError
-from graphopt.ir.types import TensorType, Type
+from graphopt.ir.types import Type
 from graphopt.ops.table import Inference, ShapeRule, shape_rule_of
 
 
@@ -26,7 +25,7 @@ def infer_call(
 
     `attributes` are plain values as in `Call`; `types` hold None for an operand left out; `values` what is known
     of their elements.  With numbers for all dims, and values where the operator's shape depends on them, the
-    result is all numbers.  ModelError when the application breaks its operator's specification.
+    result is all numbers.  MisfitError when the application breaks its operator's specification.
     """
     rule = shape_rule_of(op, domain)
     if rule is None:
@@ -36,16 +35,6 @@ def infer_call(
 
 
 def apply_rule(rule: ShapeRule, call: Inference) -> tuple[Type | None, ...]:
-    """What a shape rule gives, one type for each output; ModelError for what the rule cannot make sense of."""
-    try:
-        types = rule(call)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        given = ", ".join("nothing" if type is None else str(type) for type in call.types)
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ModelError(f"{call.op} (opset {call.version}) cannot take {given}: {reason}") from error
-    for type in types:
-        if isinstance(type, TensorType) and type.shape is not None:
-            for dim in type.shape:
-                if isinstance(dim, int) and not 0 <= dim < 2**63:
-                    raise ModelError(f"{call.op} (opset {call.version}) would give a tensor of shape {type}")
+    """What a shape rule gives, one type for each output; MisfitError for an application that it refuses."""
+    types = rule(call)
     return types if len(types) == call.outputs else (*types, *(None,) * (call.outputs - len(types)))[: call.outputs]

@@ -18,7 +18,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphopt.ir.types import Type
+from graphopt.errors import MisfitError
+from graphopt.ir.dim import Dim
+from graphopt.ir.types import TensorType, Type
 
 Key: TypeAlias = tuple[str, str]
 """(domain, operator); the default domain is the empty string."""
@@ -77,7 +79,12 @@ def meaning(*ops: str, domain: str = "") -> Callable[[Meaning], Meaning]:
 
 def shape_rule(*ops: str, domain: str = "") -> Callable[[ShapeRule], ShapeRule]:
     """Register a function as the shape rule of the operators named; ValueError when one has a rule already."""
-    return _register(_shape_rules, ops, domain)
+
+    def add(rule: ShapeRule) -> ShapeRule:
+        _register(_shape_rules, ops, domain)(_guarded(rule))
+        return rule
+
+    return add
 
 
 def meaning_of(op: str, domain: str = "") -> Meaning | None:
@@ -90,6 +97,37 @@ def shape_rule_of(op: str, domain: str = "") -> ShapeRule | None:
     """Our shape rule of an operator; None when there is none."""
     import_module("graphopt.ops.shape")
     return _shape_rules.get((_default(domain), op))
+
+
+_MOST_BYTES = (1 << 63) - 1
+"""Of one tensor: beyond, numpy does not count and would raise an error of its own."""
+
+
+def _guarded(rule: ShapeRule) -> ShapeRule:
+    """The rule, with MisfitError in one sentence of ours for all that it cannot make sense of, or that cannot be."""
+
+    def guarded(call: Inference) -> tuple[Type | None, ...]:
+        try:
+            types = rule(call)
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            given = ", ".join("nothing" if type is None else str(type) for type in call.types)
+            raise MisfitError(call.op, f"it cannot take {given} (opset {call.version})") from error
+        for type in types:
+            if isinstance(type, TensorType) and type.shape is not None:
+                _check_size(call, type.shape, 1 if type.dtype is None else max(type.dtype.bits // 8, 1))
+        return types
+
+    return guarded
+
+
+def _check_size(call: Inference, shape: tuple[Dim, ...], size: int) -> None:
+    for dim in shape:
+        if isinstance(dim, int):
+            if dim < 0:
+                raise MisfitError(call.op, f"its output would have the shape [{', '.join(map(str, shape))}]")
+            size *= max(dim, 1)  # numpy, too, multiplies the other dimensions of a tensor without elements
+    if size > _MOST_BYTES:
+        raise MisfitError(call.op, f"its output would have the shape [{', '.join(map(str, shape))}], too large to be")
 
 
 def _default(domain: str) -> str:

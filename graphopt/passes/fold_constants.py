@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphopt.check.call import run_call
+from graphopt.check.foresee import foresee, may_never_end
 from graphopt.errors import GraphoptError
 from graphopt.ir import Constant, Dense, DType, Fill, Node, Value, size_of
 from graphopt.ops.call import call_of, elements
@@ -25,10 +26,16 @@ from graphopt.rewrite.run import RulePass
 DEFAULT_BUDGET = 1 << 22
 """Bytes by which folding may grow a model in total (4 MiB)."""
 
+_MOST_BYTES, _MOST_OPERATIONS = 1 << 30, 10_000_000_000
+"""What computing one constant may take, in memory (where its operands take less) and in time."""
+
 _SMALL = 4096
 """Bytes below which quantised constants are folded like any other: scales and zero points, not weights."""
 
-_UNBOUNDED = operators("CenterCropPad ConstantOfShape Expand EyeLike Pad Range Resize Tile Upsample OneHot")
+_UNBOUNDED = operators(
+    "AffineGrid BlackmanWindow CenterCropPad Col2Im ConstantOfShape ConvTranspose DFT Expand EyeLike HammingWindow"
+    " HannWindow MaxUnpool MelWeightMatrix OneHot Pad Range Resize RoiAlign STFT SplitToSequence Tile Upsample"
+)
 """Operators whose result can be far larger than their operands: its size must be known before they are run."""
 
 
@@ -39,7 +46,8 @@ class FoldNode(Rule):
     Not where the constants made, less the constants that die, would take the model over the budget; where the result's
     size cannot be told beforehand and may be large; for DequantizeLinear and for casts of quantised weights, unless
     asked (`keep_quantized=False`): a model that is small on purpose stays small; for random and unknown operators; for
-    sequences.  What cannot be computed (an index out of range) stays, and fails when the model runs.
+    sequences.  What cannot be computed (an index out of range) stays: it stands in a branch that need not be taken,
+    or inference would have refused the model.
     """
 
     budget: int
@@ -67,9 +75,16 @@ class FoldNode(Rule):
         slots = [None if v is None else constants[v] for v in graph.inputs_of(node)]
         try:
             arrays = [None if c is None else elements(c) for c in slots]
-            results = run_call(call_of(node, arrays, len(outputs), rewriter.opsets))
+            call = call_of(node, arrays, len(outputs), rewriter.opsets)
+            ahead = foresee(call)
+            most = max(_MOST_BYTES, 16 * sum(map(size_of, held)))
+            if ahead.nbytes > most or ahead.operations > _MOST_OPERATIONS or may_never_end(call):
+                return Declined(f"computing it takes {ahead.nbytes} bytes and {ahead.operations} operations, or more")
+            results = run_call(call)
         except GraphoptError as error:
             return Declined(str(error))
+        except MemoryError:
+            return Declined("there is not enough memory to compute it")
         return self._put(rewriter, outputs, results)
 
     def _put(self, rewriter: Rewriter, outputs: Sequence[Value | None], results: Sequence[Any]) -> Declined | None:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.infer.elements import constant_elements, known_elements
 from graphopt.ir import Node, Value
 from graphopt.ops.call import plain_attributes
@@ -53,7 +54,10 @@ class KnownElements:
             tuple(values),
             len(outputs),
         )
-        arrays = known_elements(call, [None if value is None else value.type for value in outputs])
+        try:
+            arrays = known_elements(call, [None if value is None else value.type for value in outputs])
+        except ModelError:
+            return []  # inference refuses it, unless it stands in a branch that is never taken
         found = [(v, a) for v, a in zip(outputs, arrays, strict=False) if v is not None and a is not None]
         self._known.update(found)
         return found

@@ -46,7 +46,7 @@ def decode(data: bytes) -> Image:
         verify(image)
         if encode(image) != data:
             _fail("it is not in canonical form")
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError, AttributeError) as error:
         raise BundleError(f"program file: malformed ({type(error).__name__}: {error})") from None
     return image
 

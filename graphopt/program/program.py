@@ -95,6 +95,11 @@ class Step:
     absorbed: tuple[str, ...] = ()
     """Operators that the kernel computes along with this one, in order (a fused Add, Relu)."""
 
+    @property
+    def where(self) -> str:
+        """The step as sentences name it: its operator, and its name where it has one."""
+        return f"{self.op} {self.name!r}" if self.name else self.op
+
     def reads(self) -> Iterator[int]:
         """The values the step needs when it runs."""
         given = self.kernel.inputs if self.kernel is not None else self.inputs

@@ -8,6 +8,11 @@ from graphopt.errors import BundleError
 from graphopt.ir.dtype import DType
 from graphopt.program.program import Image, Program, Step, StepKind, Weight
 
+_BODIES = {"If": ["else_branch", "then_branch"], "Loop": ["body"], "Scan": ["body"], "SequenceMap": ["body"]}
+"""The attributes of control flow that hold graphs."""
+_MOST_BYTES = 1 << 62
+"""Of an array: numpy counts with 64 bits."""
+
 
 def verify(image: Image) -> None:
     """Return when all indices are in range, all values are defined before use, all weights lie inside the block."""
@@ -23,10 +28,15 @@ def verify(image: Image) -> None:
 def _weight(i: int, weight: Weight, nbytes: int) -> None:
     _check(weight.offset + weight.nbytes <= nbytes, f"weight {i} ends after the {nbytes} bytes of the weights file")
     _check(weight.offset % 64 == 0, f"weight {i} is not aligned")
-    if weight.dtype is not DType.STRING:
+    if weight.dtype is DType.STRING:
+        _check(not weight.fill, f"weight {i} fills an array with a string")
+        _check(8 * math.prod(weight.shape) <= weight.nbytes, f"weight {i} has {weight.nbytes} bytes for its strings")
+    else:
         count = 1 if weight.fill else math.prod(weight.shape)
         expected = count * weight.dtype.numpy.itemsize
         _check(weight.nbytes == expected, f"weight {i} has {weight.nbytes} bytes, its shape needs {expected}")
+        extent = math.prod(max(size, 1) for size in weight.shape) * weight.dtype.numpy.itemsize
+        _check(extent < _MOST_BYTES, f"weight {i} has a shape of {extent} bytes")
 
 
 def _program(program: Program, weights: int) -> None:
@@ -70,6 +80,9 @@ def _step(where: str, step: Step, weights: int) -> None:
     _check((step.kind is StepKind.CONTROL) == bool(step.subprograms), f"{where} has subprograms and does not run them")
     if step.kind is StepKind.ALIAS:
         _check(bool(step.inputs) and step.inputs[0] is not None and len(step.outputs) == 1, f"{where} aliases nothing")
+    if step.kind is StepKind.CONTROL:
+        bodies = sorted(sub.attribute for sub in step.subprograms)
+        _check(not step.domain and bodies == _BODIES.get(step.op), f"{where} does not run the subprograms {bodies}")
     for sub in step.subprograms:
         _check(len(sub.captures) == len(sub.program.captures), f"{where} hands over too few or too many captures")
         _program(sub.program, weights)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphopt.report.content import Facts, Format, Report, Table
 from graphopt.report.wording import worded
+from graphopt.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -20,10 +21,17 @@ WIDTH_OF_A_PIPE = 200
 def show(report: Report, *, as_json: bool = False) -> None:
     """Prints the whole report: tables, or with `as_json` one JSON object and nothing else."""
     if as_json:
-        sys.stdout.write(json.dumps(report.data(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(as_json_text(report))
     else:
         sys.stdout.write(as_text(report))
     sys.stdout.flush()
+
+
+def as_json_text(report: Report) -> str:
+    r"""The report as one JSON object.  What a terminal would obey stands in it as `\u202e`, which JSON reads back."""
+    text = json.dumps(report.data(), indent=2, ensure_ascii=False, allow_nan=False)
+    # outside of strings there is nothing but printable ASCII and line breaks
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
 
 
 def as_text(report: Report) -> str:
@@ -35,7 +43,7 @@ def as_text(report: Report) -> str:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
     with console.capture() as captured:
         for section in report.sections:
-            console.print(Text(section.title, style="bold"))
+            console.print(Text(printable(section.title), style="bold"))
             if isinstance(section, Facts):
                 console.print(_facts(section), soft_wrap=True)
             elif not section.rows:

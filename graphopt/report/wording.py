@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from graphopt.report.content import Cell, Format
+from graphopt.text import printable
 
 
 def worded(value: Cell, form: Format) -> str:
@@ -30,19 +31,6 @@ def worded(value: Cell, form: Format) -> str:
             return _time(value)
         case Format.COUNT | Format.NUMBER | Format.TEXT:
             return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
-
-
-def printable(text: str) -> str:
-    """The text with every character that a terminal would obey, and not show, written as an escape.
-
-    Names in a model are anybody's; none of them may move the cursor or colour the screen.
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def one_sentence(error: BaseException) -> str:
-    """An error's message on one line, safe for a terminal; its class where it has no message."""
-    return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 def _time(seconds: float) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphopt.errors import GraphoptError, InputError
+from graphopt.errors import GraphoptError
 from graphopt.program import KernelCall, Program, Step, StepKind
 from graphopt.runtime.arena import Lifetime, aligned, place
 from graphopt.runtime.derive import Derived, derive, wanted
 from graphopt.runtime.facts import ProgramFacts
-from graphopt.runtime.memory import joined
+from graphopt.runtime.memory import afford, joined
+from graphopt.runtime.misfit import misfit
 from graphopt.runtime.native import LARGEST_TEAM
 from graphopt.runtime.plan import (
     ARENA,
@@ -37,6 +38,8 @@ from graphopt.runtime.plan import (
 from graphopt.runtime.weights import Weights
 from graphopt_kernels.abi import Launch, Operand, Ref
 from graphopt_kernels.bind.table import family
+from graphopt_kernels.faults import FAULTS
+from graphopt_kernels.reach.hold import hold
 
 IN_PLACE = frozenset({"elementwise"})
 """Families whose output may lie where an operand of the same type and shape lies."""
@@ -75,6 +78,8 @@ class _Walk:
     root: dict[int, int] = field(default_factory=dict[int, int])
     """Value → the lifetime it lives in."""
     outside: set[int] = field(default_factory=set[int])
+    shaped: set[int] = field(default_factory=set[int])
+    """Constants of which only the packed form is kept."""
     next: Next | None = None
 
     def run(self) -> None:
@@ -83,19 +88,24 @@ class _Walk:
             step = self.program.steps[index]
             try:
                 going = self._step(index, step)
-            except GraphoptError:
-                raise
-            except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError, KeyError) as error:
-                where = f"{step.op}{f' {step.name!r}' if step.name else ''}"
-                raise InputError(f"these inputs do not fit the model: at {where}: {error}") from error
+            except (GraphoptError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+                raise misfit(step, error) from error
             if not going:
                 return
 
     def _step(self, index: int, step: Step) -> bool:
+        try:
+            return self._bound_step(index, step)
+        except (AttributeError, AssertionError) as error:  # the attributes come from a file that may say anything
+            raise ValueError("its attributes are not what the operator takes") from error
+
+    def _bound_step(self, index: int, step: Step) -> bool:
         operands = [self.bound(value) for value in step.inputs]
         derived = derive(self.program, step, operands) if not step.subprograms else None
         if derived is None:
             missing = wanted(self.program, step, operands)
+            for value in self.shaped.intersection(missing):
+                raise ValueError(f"the elements of {self.program.values[value].name!r} are not kept")
             if missing:
                 self.next = Next(index, values=tuple(missing))
                 return False
@@ -127,6 +137,7 @@ class _Walk:
         info = self.program.values[value]
         if info.weight is not None:
             return self.weights.bound(info.weight)
+        self.shaped.add(value)
         return self.weights.shape_only(info)
 
     def _placed(self, value: int) -> Tensor:
@@ -150,6 +161,7 @@ class _Walk:
 
     def _literal(self, tensor: Tensor, elements: np.ndarray) -> Tensor:
         offset = self.literal_bytes
+        afford(self.literal_bytes + tensor.nbytes)
         array = np.require(elements, tensor.dtype, "C")
         self.literals.append(array)
         self.literal_bytes += aligned(array.nbytes)
@@ -159,6 +171,7 @@ class _Walk:
         """Memory for what a step computes: an output's own array, or a lifetime in the arena."""
         output = self.facts.output_of.get(value)
         tensor = Tensor(dtype, shape)
+        afford(tensor.nbytes)
         if output is not None and output not in self.claimed:
             self.claimed.add(output)
             self.fresh.append(Fresh(len(self.external), value, dtype, shape))
@@ -187,6 +200,8 @@ class _Walk:
         (dtype, shape) = derived.types[0]
         if not isinstance(operand, Tensor) or operand.dtype != dtype:
             raise ValueError("an alias changes the element type")
+        if operand.nbytes != Tensor(dtype, shape).nbytes:
+            raise ValueError(f"shape {list(operand.shape)} cannot become {list(shape)}")
         known = None if operand.known is None else operand.known.reshape(shape)
         if operand.buffer is None and known is None:
             if source in self.outside and made in self.facts.native:
@@ -214,10 +229,11 @@ class _Walk:
                 else:
                     self.lifetimes[twin - _LOCAL].last = max(self.facts.last_use[value], index)
                     tensor = self.env[value] = Tensor(dtype, shape, twin, 0)
-                outputs.append(Operand(dtype, shape, Ref(tensor.buffer or 0, tensor.offset)))
+                outputs.append(Operand(dtype, shape, tensor.ref))
         binder = family(step.kernel.family).bind
         attributes = {**step.kernel.attributes, "threads": LARGEST_TEAM}
         made = binder(inputs, outputs, attributes, lambda nbytes: self._scratch(index, nbytes))
+        hold(made, [operand for operand, value in zip(outputs, step.outputs, strict=True) if value is not None])
         if not made:
             return
         last = self.actions[-1] if self.actions else None
@@ -245,7 +261,7 @@ class _Walk:
 
     def _operand(self, value: int) -> Operand:
         tensor = self._placed(value)
-        return Operand(tensor.dtype, tensor.shape, Ref(tensor.buffer or 0, tensor.offset), tensor.known)
+        return Operand(tensor.dtype, tensor.shape, tensor.ref, tensor.known)
 
     def _under_its_own_shape(self, packed: Operand | None, value: int | None) -> Operand:
         """A packed constant as binders see it: at its address, with the shape that the operator knows."""
@@ -255,8 +271,8 @@ class _Walk:
         return Operand(packed.dtype, logical.shape, packed.ref)
 
     def _scratch(self, index: int, nbytes: int) -> Ref:
-        self.lifetimes.append(Lifetime(nbytes, index, index))
-        return Ref(_LOCAL + len(self.lifetimes) - 1, 0)
+        self.lifetimes.append(Lifetime(afford(nbytes), index, index))
+        return Ref.to(_LOCAL + len(self.lifetimes) - 1, 0, nbytes)
 
     def _evaluate(self, index: int, step: Step, derived: Derived | None) -> None:
         copies: list[tuple[int, int]] = []
@@ -275,7 +291,8 @@ class _Walk:
                 copies.append((slot, value))
             else:
                 self.env[value] = Tensor(type[0], type[1])
-        self.actions.append(Evaluate(index, tuple(copies), tuple(owned)))
+        planned = tuple((slot, *type) for slot, type in enumerate(types) if type is not None)
+        self.actions.append(Evaluate(index, tuple(copies), tuple(owned), planned))
 
     # ---- the end ------------------------------------------------------------------------------------
 
@@ -285,17 +302,21 @@ class _Walk:
             if lifetime.last >= end:
                 lifetime.last = len(self.program.steps)
         offsets, arena_bytes = place(self.lifetimes)
+        afford(arena_bytes)
 
         def settle(ref: Ref) -> Ref:
-            return ref if ref.buffer < _LOCAL else Ref(ARENA, offsets[ref.buffer - _LOCAL] + ref.offset)
+            if ref.buffer < _LOCAL:
+                return ref
+            start = offsets[ref.buffer - _LOCAL]
+            return Ref(ARENA, start + ref.offset, start + ref.begin, start + ref.end)
 
         launches = tuple(
-            Launch(launch.symbol, tuple(settle(f) if isinstance(f, Ref) else f for f in launch.fields), launch.work)
+            Launch(launch.spec, tuple(settle(f) if isinstance(f, Ref) else f for f in launch.fields), launch.work)
             for launch in self.launches
         )
         for value, bound in self.env.items():
             if isinstance(bound, Tensor) and bound.buffer is not None and bound.buffer >= _LOCAL:
-                spot = settle(Ref(bound.buffer, bound.offset))
+                spot = settle(bound.ref)
                 self.env[value] = Tensor(bound.dtype, bound.shape, spot.buffer, spot.offset, bound.known)
         results = self._results() if self.next is None else ()
         native = all(isinstance(action, Native) for action in self.actions)
@@ -312,6 +333,7 @@ class _Walk:
             next=self.next,
             results=results,
             direct=native and self.next is None and all(result.external is not None for result in results),
+            indexed=any(isinstance(f, Ref) and f.buffer == FAULTS for launch in launches for f in launch.fields),
         )
 
     def _results(self) -> tuple[Result, ...]:
@@ -350,6 +372,8 @@ class _Walk:
             if later:
                 seen[value] = None
         seen.update(dict.fromkeys(result.value for result in results if result.external is None))
+        if self.next is not None:
+            seen.update(dict.fromkeys(self.next.values))
         placed: list[tuple[int, Tensor]] = []
         for value in seen:
             bound = self.bound(value)

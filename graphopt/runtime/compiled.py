@@ -96,8 +96,7 @@ class Compiled:
         self._executor = cast("Executor", _Withdrawn(why))
 
     def _arrays(self, feeds: Mapping[str, Any]) -> list[Any]:
-        arrays = conform(self.inputs, feeds)
-        return [default if array is None else array for array, default in zip(arrays, self._defaults, strict=True)]
+        return conform(self.inputs, feeds, self._defaults)
 
     def _plain(self, feeds: Mapping[str, Any]) -> list[Any] | None:
         """The arrays in order, where they can be taken as they are if there is a plan for their shapes."""

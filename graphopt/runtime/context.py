@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphopt.errors import BundleError
 from graphopt.runtime.memory import aligned_memory
 from graphopt.runtime.native import Kernels
 from graphopt.runtime.plan import ARENA, EXTERNAL, LITERALS, WEIGHTS, Native, Part, Tensor
 from graphopt.runtime.weights import Weights
 from graphopt_kernels.abi import Ref, float_field
+from graphopt_kernels.faults import CELL_WORDS, FAULTS
 from graphopt_kernels.team import Table
 
 
@@ -28,6 +30,10 @@ class Context:
     """Where each launch's block begins in `blocks`."""
     patches: list[tuple[int, int, int]]
     """(word, external, offset): addresses to write before a run."""
+    needs: list[int]
+    """For each external the bytes that launches may touch of it."""
+    cell: ctypes.Array[ctypes.c_int64] | None
+    """Where launches report an index outside its axis (`graphopt_kernels/faults.py`); None where none does."""
     views: list[tuple[int, np.ndarray]]
     """Planned values as arrays, for the frame."""
     late: list[tuple[int, int, tuple[int, ...]]]
@@ -37,9 +43,17 @@ class Context:
 
 
 def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: bool = False) -> Context:
-    """Memory for one run at a time of the part; `stamped` tables take the time of each launch."""
+    """Memory for one run at a time of the part; `stamped` tables take the time of each launch.
+
+    BundleError where a launch may touch more than there is of a buffer.
+    """
     arena = aligned_memory(part.arena_bytes)
-    bases = {WEIGHTS: weights.address, LITERALS: part.literals.ctypes.data, ARENA: arena.ctypes.data}
+    cell = (ctypes.c_int64 * CELL_WORDS)() if part.indexed else None
+    buffers = {WEIGHTS: weights.block, LITERALS: part.literals, ARENA: arena}
+    if cell is not None:
+        buffers[FAULTS] = np.frombuffer(cell, np.uint8)
+    bases = {number: block.ctypes.data for number, block in buffers.items()}
+    needs = [0] * len(part.externals)
     words: list[int] = []
     starts: list[int] = []
     patches: list[tuple[int, int, int]] = []
@@ -47,10 +61,16 @@ def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: boo
         starts.append(len(words))
         for field in launch.fields:
             match field:
-                case Ref(buffer=buffer, offset=offset) if buffer >= EXTERNAL:
+                case Ref(buffer=buffer, offset=offset, end=end) if buffer >= EXTERNAL:
+                    needs[buffer - EXTERNAL] = max(needs[buffer - EXTERNAL], end)
                     patches.append((len(words), buffer - EXTERNAL, offset))
                     words.append(0)
-                case Ref(buffer=buffer, offset=offset):
+                case Ref(buffer=buffer, offset=offset, begin=begin, end=end):
+                    if not 0 <= begin <= end <= buffers[buffer].nbytes:
+                        raise BundleError(
+                            f"{launch.spec.family} may touch the bytes {begin} to {end} of a block of"
+                            f" {buffers[buffer].nbytes}"
+                        )
                     words.append(bases[buffer] + offset)
                 case float():
                     words.append(float_field(field))
@@ -72,7 +92,7 @@ def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: boo
             span = slice(action.first, action.first + action.count)
             tables.append(kernels.table(part.launches[span], addresses[span], stamped=stamped))
     cells = (ctypes.c_int64 * len(blocks)).from_address(blocks.ctypes.data)
-    return Context(arena, blocks, cells, starts, patches, views, late, tables)
+    return Context(arena, blocks, cells, starts, patches, needs, cell, views, late, tables)
 
 
 def _view(tensor: Tensor, arena: np.ndarray, literals: np.ndarray) -> np.ndarray:

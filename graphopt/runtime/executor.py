@@ -19,10 +19,13 @@ from graphopt.runtime.binding import bind
 from graphopt.runtime.context import Context, make_context
 from graphopt.runtime.control import run_control
 from graphopt.runtime.facts import facts_of_program
+from graphopt.runtime.misfit import misfit
 from graphopt.runtime.native import Kernels
 from graphopt.runtime.plan import WEIGHTS, Bound, Evaluate, Native, Opaque, Part, Tensor, View
 from graphopt.runtime.pool import PlanTable
 from graphopt.runtime.weights import Weights
+from graphopt_kernels.faults import BLOCK, TAKEN, said
+from graphopt_kernels.team import Table
 
 
 class Executor:
@@ -93,6 +96,8 @@ class Executor:
             self._patch(context, externals)
             for table in context.tables:
                 self.kernels.run(table, self.threads)
+            if context.cell is not None and context.cell[TAKEN]:
+                raise self._outside(part, context, context.cell)
         finally:
             part.contexts.give(context)
         return [externals[r.external].reshape(r.shape) for r in part.results if r.external is not None]
@@ -129,6 +134,20 @@ class Executor:
             frame[value] = externals[external].reshape(shape)
         return externals
 
+    def launch(self, part: Part, context: Context, table: Table) -> None:
+        """Run one of the part's tables; InputError where a launch met an index outside its axis."""
+        self.kernels.run(table, self.threads)
+        if context.cell is not None and context.cell[TAKEN]:
+            raise self._outside(part, context, context.cell)
+
+    def _outside(self, part: Part, context: Context, cell: Sequence[int]) -> InputError:
+        """What the cell tells, and of which step."""
+        word = (cell[BLOCK] - context.blocks.ctypes.data) // 8
+        step = self.program.steps[part.names[context.starts.index(word)]]
+        indices = step.kernel.inputs[1] if step.kernel is not None and len(step.kernel.inputs) > 1 else None
+        name = "" if indices is None else self.program.values[indices].name
+        return InputError(f"these inputs do not fit the model: at {step.where}: {said(cell, name)}")
+
     @staticmethod
     def view(action: View, frame: list[Any]) -> None:
         """Put a value of the frame there under another shape."""
@@ -140,7 +159,7 @@ class Executor:
         for action in part.actions:
             match action:
                 case Native():
-                    self.kernels.run(next(tables), self.threads)
+                    self.launch(part, context, next(tables))
                 case Evaluate():
                     self.evaluate(action, frame)
                 case View():
@@ -155,7 +174,13 @@ class Executor:
 
     @staticmethod
     def _patch(context: Context, externals: Sequence[np.ndarray]) -> None:
-        addresses = [address_of(array) for array in externals]
+        addresses: list[int] = []
+        for array, need in zip(externals, context.needs, strict=True):
+            if array.nbytes < need:
+                raise InputError(f"an array of {array.nbytes} bytes stands where the plan has one of {need}")
+            addresses.append(address_of(array))
+        if context.cell is not None:
+            context.cell[TAKEN] = 0
         words = context.words
         for word, external, offset in context.patches:
             words[word] = addresses[external] + offset
@@ -174,19 +199,19 @@ class Executor:
                     Call(step.op, step.domain, version, step.attributes, tuple(operands), len(step.outputs))
                 )
         except GraphoptError as error:
-            raise type(error)(f"at {step.op}{f' {step.name!r}' if step.name else ''}: {error}") from error
+            raise misfit(step, error) from error
         if len(results) < len(step.outputs):
             raise InputError(f"{step.op} {step.name!r} gave {len(results)} of {len(step.outputs)} outputs")
+        for slot, dtype, shape in action.planned:
+            given = results[slot]
+            if not isinstance(given, np.ndarray | np.generic) or given.shape != shape or given.dtype != dtype:
+                got = f"{given.dtype}{list(given.shape)}" if isinstance(given, np.ndarray) else type(given).__name__
+                raise InputError(f"{step.where} gave {got}, its shape rule says {dtype}{list(shape)}")
         targets = dict(action.copies)
         for slot, value in enumerate(step.outputs):
             if value is None:
                 continue
             if slot in targets:
-                if results[slot].shape != frame[value].shape or results[slot].dtype != frame[value].dtype:
-                    raise InputError(
-                        f"{step.op} {step.name!r} gave {results[slot].dtype}{list(results[slot].shape)}, its shape rule"
-                        f" says {frame[value].dtype}{list(frame[value].shape)}"
-                    )
                 np.copyto(frame[value], results[slot])
             else:
                 frame[value] = own(results[slot], operands)

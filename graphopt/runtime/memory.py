@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 
+from graphopt.errors import InputError
 from graphopt.runtime.arena import ALIGNMENT, aligned
+
+
+@cache
+def machine_memory() -> int:
+    """The bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def afford(nbytes: int) -> int:
+    """The number of bytes, where the machine has so many; InputError where it has not."""
+    if nbytes > machine_memory():
+        raise InputError(
+            f"this request needs more memory than there is ({nbytes} bytes of {machine_memory()}); make it smaller"
+        )
+    return nbytes
 
 
 def aligned_memory(nbytes: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from graphopt.runtime.pool import ContextPool, PlanTable
-from graphopt_kernels.abi import Launch
+from graphopt_kernels.abi import Launch, Ref
 
 WEIGHTS, LITERALS, ARENA, EXTERNAL = range(4)
 """Buffers of a part; `EXTERNAL + i` is the i-th array that comes from outside or goes there."""
@@ -40,6 +40,11 @@ class Tensor:
         for dim in self.shape:
             count *= dim
         return count
+
+    @property
+    def ref(self) -> Ref:
+        """Where its elements begin, bounded by its own bytes; for a value that has a buffer."""
+        return Ref.to(-1 if self.buffer is None else self.buffer, self.offset, self.nbytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class Evaluate:
     """(output slot, value): results that a kernel reads, copied to where it looks for them."""
     owned: tuple[int, ...] = ()
     """Output slots whose arrays outlive the step, and so must not be views of its operands."""
+    planned: tuple[tuple[int, np.dtype, tuple[int, ...]], ...] = ()
+    """(output slot, dtype, shape): what the rest of the part was bound for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,8 @@ class Part:
     results: tuple[Result, ...]
     direct: bool
     """Whether native calls alone lead from what comes from outside to every output."""
+    indexed: bool
+    """Whether a launch picks by indices that are data, and so may report one that lies outside its axis."""
     order: tuple[int, ...] = ()
     """Of a direct part, once it ran: for each external the input's place, -1 for a fresh array."""
     contexts: ContextPool = field(default_factory=ContextPool)

@@ -65,7 +65,7 @@ def _run(executor: Executor, given: Sequence[Any]) -> dict[int, float]:
             match action:
                 case Native(first=first, count=count):
                     table = next(tables)
-                    executor.kernels.run(table, executor.threads)
+                    executor.launch(part, context, table)
                     elapsed = perf_counter_ns() - start
                     assert table.stamps is not None
                     cycles = [int(b - a) for a, b in zip(table.stamps, table.stamps[1:], strict=False)]

@@ -11,7 +11,7 @@ import numpy as np
 from graphopt.errors import InputError
 from graphopt.ir.dim import Expr
 from graphopt.ir.dtype import DType
-from graphopt.ir.types import TensorType, Type
+from graphopt.ir.types import OptionalType, SequenceType, TensorType, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +26,21 @@ class Port:
         return f"{self.name}: {self.type or 'of unknown type'}{' (optional)' if self.optional else ''}"
 
 
-def conform(ports: Sequence[Port], feeds: Mapping[str, Any]) -> list[Any]:
-    """The inputs in order, as native C-contiguous arrays, None for one that is left out and has a default.
+def conform(ports: Sequence[Port], feeds: Mapping[str, Any], defaults: Sequence[Any] = ()) -> list[Any]:
+    """The inputs in order, as native C-contiguous arrays; one that is left out is its default, held to the same.
 
-    Lists and scalars are taken as numpy takes them, one number in brackets as a scalar.  InputError for a missing or
-    unknown name, another dtype, another rank, a dimension other than the declared one, or one symbol with two sizes.
+    `defaults` has an array for each port, None where there is none.  Lists and scalars are taken as numpy takes them,
+    one number in brackets as a scalar.  InputError for a missing or unknown name, another dtype, another rank, a
+    dimension other than the declared one, or one symbol with two sizes.
     """
     names = {port.name for port in ports}
     for name in feeds:
         if name not in names:
             raise InputError(f"the model has no input {name!r}; it takes {_names(ports)}")
-    arrays = [_array(port, feeds) for port in ports]
-    _check_symbols(ports, arrays)
+    held = [*defaults, *(None,) * (len(ports) - len(defaults))]
+    fed = {port.name: default for port, default in zip(ports, held, strict=True) if default is not None} | dict(feeds)
+    arrays = [_array(port, fed) for port in ports]
+    _check_symbols(ports, arrays, feeds)
     return arrays
 
 
@@ -46,43 +49,60 @@ def _array(port: Port, feeds: Mapping[str, Any]) -> Any:
         if port.optional:
             return None
         raise InputError(f"input {port.name!r} is missing: expected {port.type or 'a value'}")
-    given = feeds[port.name]
-    if not isinstance(port.type, TensorType):
-        return given
+    return _of_type(port.name, port.type, feeds[port.name])
+
+
+def _of_type(name: str, type: Type | None, given: Any) -> Any:
+    """The value given, as the type says; the elements of a sequence, and what an optional holds, are held to theirs."""
+    match type:
+        case TensorType():
+            return _tensor(name, type, given)
+        case SequenceType(element):
+            if not isinstance(given, (list, tuple)):
+                raise InputError(f"input {name!r}: expected {type}, a list, got {given.__class__.__name__}")
+            items: Sequence[Any] = given
+            return [_of_type(f"{name}[{i}]", element, item) for i, item in enumerate(items)]
+        case OptionalType(element):
+            return None if given is None else _of_type(name, element, given)
+        case _:
+            return given
+
+
+def _tensor(name: str, type: TensorType, given: Any) -> np.ndarray:
     try:
         array = np.asarray(given)
-    except ValueError as error:
-        raise InputError(f"input {port.name!r}: expected {port.type}, got no array ({error})") from None
-    array = _of_dtype(port, port.type.dtype, array)
-    shape = port.type.shape
+    except ValueError:
+        raise InputError(f"input {name!r}: expected {type}, got no array: its rows have unequal lengths") from None
+    array = _of_dtype(name, type, array)
+    shape = type.shape
     if shape == () and array.size == 1:
         array = array.reshape(())  # one number in brackets is still one number
     if shape is not None and len(shape) != array.ndim:
         raise InputError(
-            f"input {port.name!r}: expected rank {len(shape)} ({port.type}), got rank {array.ndim} with shape"
-            f" {list(array.shape)}"
+            f"input {name!r}: expected rank {len(shape)} ({type}), got rank {array.ndim} with shape {list(array.shape)}"
         )
     for axis, (dim, size) in enumerate(zip(shape or (), array.shape, strict=False)):
         if isinstance(dim, int) and dim != size:
             raise InputError(
-                f"input {port.name!r}: expected {dim} in dimension {axis} ({port.type}), got {size} with shape"
+                f"input {name!r}: expected {dim} in dimension {axis} ({type}), got {size} with shape"
                 f" {list(array.shape)}"
             )
     return np.require(array, requirements=["C", "A"]).reshape(array.shape)
 
 
-def _of_dtype(port: Port, dtype: DType | None, array: np.ndarray) -> np.ndarray:
+def _of_dtype(name: str, type: TensorType, array: np.ndarray) -> np.ndarray:
+    dtype = type.dtype
     if dtype is None:
         return array
     if dtype is DType.STRING:
         if array.dtype.kind not in "USO":
-            raise InputError(f"input {port.name!r}: expected strings ({port.type}), got {array.dtype}")
+            raise InputError(f"input {name!r}: expected strings ({type}), got {array.dtype}")
         return _text(array)
     if array.dtype == dtype.numpy:
         return array
     if array.dtype.newbyteorder("=") == dtype.numpy:
         return array.astype(dtype.numpy)
-    raise InputError(f"input {port.name!r}: expected dtype {dtype.numpy} ({port.type}), got {array.dtype}")
+    raise InputError(f"input {name!r}: expected dtype {dtype.numpy} ({type}), got {array.dtype}")
 
 
 def _text(array: np.ndarray) -> np.ndarray:
@@ -92,7 +112,7 @@ def _text(array: np.ndarray) -> np.ndarray:
     return made
 
 
-def _check_symbols(ports: Sequence[Port], arrays: Sequence[Any]) -> None:
+def _check_symbols(ports: Sequence[Port], arrays: Sequence[Any], feeds: Mapping[str, Any]) -> None:
     sizes: dict[str, tuple[int, str]] = {}
     later: list[tuple[Expr, int, str]] = []
     for port, array in zip(ports, arrays, strict=True):
@@ -101,7 +121,7 @@ def _check_symbols(ports: Sequence[Port], arrays: Sequence[Any]) -> None:
         for axis, (dim, size) in enumerate(zip(port.type.shape, array.shape, strict=True)):
             if isinstance(dim, int):
                 continue
-            where = f"dimension {axis} of input {port.name!r}"
+            where = f"dimension {axis} of input {port.name!r}{'' if port.name in feeds else ', left at its default'}"
             name = str(dim)
             if dim.symbols != frozenset({name}):
                 later.append((dim, size, where))

@@ -11,7 +11,10 @@ operands is scratch, asked for when it is bound.
 
     KernelSpec   which machine code: a family and what specialises its inner loop → `symbol`
     Operand      one array as the binder sees it: dtype, shape, where it will lie
-    Launch       one call, bound to shapes: symbol and fields, addresses still relative (`Ref`)
+    Launch       one call, bound to shapes: spec and fields, addresses still relative (`Ref`)
+
+An address never travels without the bounds of what it points into.  `reach/hold.py` holds what the machine code of a
+launch touches against them; whoever binds a launch calls it.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,6 +35,8 @@ class KernelSpec:
     """Which machine code is meant: the family, and the parameters that change its inner loop.
 
     Parameters are names with int or str values, sorted by name: the same spec is the same code on every machine.
+    `revision` counts where the code of a family came to read its block otherwise, or touched what it must not: what an
+    older bundle holds then has another symbol, and is never launched.
     """
 
     family: str
@@ -52,15 +58,34 @@ class KernelSpec:
     @property
     def symbol(self) -> str:
         """The exported name of the machine code, a C identifier that is a function of the spec alone."""
-        return f"graphopt_{self.family}_{hashlib.sha256(self.text.encode()).hexdigest()[:16]}"
+        return _symbol(self)
+
+
+@cache
+def _symbol(spec: KernelSpec) -> str:
+    return f"graphopt_{spec.family}_{hashlib.sha256(spec.text.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """An address that is not yet known: `offset` bytes into a buffer of the caller."""
+    """An address that is not yet known: `offset` bytes into a buffer of the caller.
+
+    Through it only the bytes `begin` to `end` of that buffer may be touched: those of the operand it points into.
+    """
 
     buffer: int
-    offset: int = 0
+    offset: int
+    begin: int
+    end: int
+
+    @classmethod
+    def to(cls, buffer: int, offset: int, nbytes: int) -> Ref:
+        """The beginning of an operand of `nbytes`."""
+        return cls(buffer, offset, offset, offset + nbytes)
+
+    def moved(self, nbytes: int) -> Ref:
+        """Another place in the same operand."""
+        return Ref(self.buffer, self.offset + nbytes, self.begin, self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +102,11 @@ class Operand:
         """The number of elements."""
         return math.prod(self.shape)
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self.size * self.dtype.itemsize
+
 
 Field: TypeAlias = int | float | Ref
 
@@ -85,9 +115,14 @@ Field: TypeAlias = int | float | Ref
 class Launch:
     """One call of a kernel, bound to shapes.  `work` is its cost in scalar operations (1 thread below a threshold)."""
 
-    symbol: str
+    spec: KernelSpec
     fields: tuple[Field, ...]
     work: int = 0
+
+    @property
+    def symbol(self) -> str:
+        """The name of its machine code."""
+        return self.spec.symbol
 
 
 Scratch: TypeAlias = Callable[[int], Ref]

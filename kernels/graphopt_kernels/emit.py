@@ -20,19 +20,11 @@ from numba.core.registry import cpu_target
 
 from graphopt_kernels import registry
 from graphopt_kernels.abi import KernelSpec
+from graphopt_kernels.c_library import ALLOWED_UNDEFINED
 from graphopt_kernels.errors import EmitError
 from graphopt_kernels.targets import TARGETS, Target
 
-LIBC = frozenset(
-    ("memcpy", "memmove", "memset", "sched_yield", "sem_init", "sem_post", "sem_wait", "sem_destroy", "clock_gettime")
-)
-_MATH = """
-    acos acosh asin asinh atan atan2 atanh cbrt ceil cos cosh erf erfc exp exp2 expm1 fabs floor fma fmod hypot lgamma
-    log log10 log1p log2 nearbyint pow rint round roundeven sin sinh sqrt tan tanh tgamma trunc
-"""
-LIBM = frozenset(name + suffix for name in _MATH.split() for suffix in ("", "f"))
-ALLOWED_UNDEFINED = LIBC | LIBM
-"""What object code may leave to the C library; anything else is an error here, not when a bundle is loaded."""
+__all__ = ["ALLOWED_UNDEFINED", "assembly", "emit"]
 
 
 def emit(spec: KernelSpec, target: str) -> bytes:

@@ -1,12 +1,17 @@
-"""Opening machine code and finding its symbols, with ctypes alone (llvmlite only where nobody linked it)."""
+"""Opening machine code and finding its symbols, with ctypes alone (llvmlite only where nobody linked it).
+
+What code would bring with it (other libraries, constructors, symbols of others) is read from it first, and refused.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from graphopt_kernels.elf import check_library, check_object
 from graphopt_kernels.errors import LinkError, LoadError
 from graphopt_kernels.targets import host_targets
 
@@ -42,14 +47,16 @@ class Library:
 def open_library(path: str | Path) -> Library:
     """The kernels in a shared library (`.so`) or an archive of object code (`.o`, `.a`, through llvmlite).
 
-    LoadError when the file is missing, damaged, or made for another machine.
+    LoadError when the file is missing, damaged, made for another machine, or would bring more into the process than its
+    kernels.  Nobody else may be able to change the file meanwhile: what a stranger gave is opened from a private copy.
     """
     path = Path(path).absolute()
-    if path.suffix in (".o", ".a"):
-        return Library(path, _open_archive(path))
     try:
+        if path.suffix in (".o", ".a"):
+            return Library(path, _open_archive(path.read_bytes()))
+        check_library(path.read_bytes(), platform.machine())
         handle = ctypes.CDLL(str(path))
-    except OSError as error:
+    except (OSError, LinkError, LoadError) as error:
         raise LoadError(f"{path} cannot be loaded: {error}") from error
 
     def find(symbol: str) -> int:
@@ -59,17 +66,16 @@ def open_library(path: str | Path) -> Library:
     return Library(path, find)
 
 
-def _open_archive(path: Path) -> Callable[[str], int]:
+def _open_archive(data: bytes) -> Callable[[str], int]:
     from graphopt_kernels.link import members
 
-    try:
-        objects = members(path.read_bytes())
-    except (OSError, LinkError) as error:
-        raise LoadError(f"{path} cannot be loaded: {error}") from error
+    objects = members(data)
+    for code in objects:
+        check_object(code, platform.machine())
     try:
         import llvmlite.binding as llvm
     except ImportError as error:
-        raise LoadError(f"{path} holds object code that was not linked; loading it needs llvmlite") from error
+        raise LoadError("it holds object code that was not linked, and loading that needs llvmlite") from error
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)

@@ -93,3 +93,18 @@ def test_two_bundles_differ_in_what_their_records_say(bundle: Path, tmp_path: Pa
     assert "source.sha256" not in rows
     assert rows["file native/x86-64-v4/kernels.so"]["after"] is None
     assert graphopt("diff", bundle, bundle, "--json").data["records"] == []
+
+
+def test_what_was_compiled_passes_a_policy_on_its_difference(tmp_path: Path) -> None:
+    """Compiled, signed, anchored and judged: the number that the compiler writes is the one that a policy reads."""
+    bundle, policy = tmp_path / "b.bundle", tmp_path / "policy.toml"
+    assert graphopt("compile", DIGITS, "-o", bundle, "--target", "x86-64-v3").code == 0
+    assert graphopt("sign", bundle).code == 0
+    assert graphopt("anchor", bundle, "--yes").code == 0
+    worst = graphopt("inspect", bundle, "--json").data["evidence"]["worst_difference"]
+    assert worst > 0
+    for most, code in ((2 * worst, 0), (worst, 0), (worst / 2, 19)):
+        policy.write_text(f"[bundle]\nworst_difference = {most!r}\n")
+        verdict = graphopt("verify", bundle, "--policy", policy)
+        assert verdict.code == code
+    assert "its outputs differ from the reference's by" in verdict.err

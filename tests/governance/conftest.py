@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from graphopt.bundle import write_manifest
+from graphopt_governance import actions
 from graphopt_governance.home import Home
 from graphopt_governance.share.store import Store
 
@@ -48,6 +50,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.delenv("GRAPHOPT_PASSPHRASE", raising=False)
     monkeypatch.delenv("GRAPHOPT_PASSPHRASE_FILE", raising=False)
     return Home.default()
+
+
+@pytest.fixture(scope="session")
+def approved_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that was approved as `digits`, beside the home that did it: for `anchored` to copy."""
+    folder = tmp_path_factory.mktemp("approved")
+    bundle, owner = make_bundle(folder / "bundle"), Home(folder / "home")
+    actions.sign(bundle, owner)
+    actions.anchor(bundle, "digits", home=owner)
+    return folder
+
+
+@pytest.fixture
+def anchored(approved_once: Path, tmp_path: Path, home: Home) -> Path:
+    """A bundle that is approved as `digits` in `home`."""
+    shutil.copytree(approved_once / "home", home.folder)
+    return shutil.copytree(approved_once / "bundle", tmp_path / "bundle")
 
 
 NODES = ["eth-tester", pytest.param("anvil", marks=pytest.mark.anvil)]

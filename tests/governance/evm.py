@@ -17,6 +17,7 @@ from web3.providers import BaseProvider
 from web3.types import RPCEndpoint
 
 from graphopt_governance.chains import embedded
+from graphopt_governance.chains.founding_account import founding_account, founding_key
 from graphopt_governance.chains.state_trie import Header, TrieStorage
 from graphopt_governance.errors import ChainError
 from graphopt_governance.protocol.action import word
@@ -134,17 +135,18 @@ class AnvilEvm:
     def __init__(self, provider: BaseProvider, free: list[AnvilEvm]) -> None:
         self._provider = provider
         self._free = free
-        # the account that relays on the embedded chain too, so that the contract has the same address; anvil's own
-        # accounts would sign for the chain id that it was started with
-        self._ask("anvil_impersonateAccount", _PAYER)
-        self._ask("anvil_setBalance", _PAYER, hex(10**24))
+        # as on the embedded chain, so that the contract has the same address; anvil's own accounts would sign for the
+        # chain id that it was started with
+        self._pay_by(_PAYER)
         self._empty = self._ask("evm_snapshot")
 
     def begin(self, chain_id: int, code: bytes, now: int) -> Mined:
         self._ask("anvil_setChainId", chain_id)
         self._contract = None
+        self._pay_by("0x" + founding_account(founding_key(chain_id, now, code)).hex())
         # as on the embedded chain, where the first block is made at `now` and the contract stands in the second
         mined = self.execute(code, now + 1)
+        self._pay_by(_PAYER)
         self._contract = "0x" + mined.contract.hex()
         return mined
 
@@ -189,8 +191,13 @@ class AnvilEvm:
         self._empty = self._ask("evm_snapshot")
         self._free.append(self)
 
+    def _pay_by(self, account: str) -> None:
+        self._payer = account
+        self._ask("anvil_impersonateAccount", account)
+        self._ask("anvil_setBalance", account, hex(10**24))
+
     def _transaction(self, call: bytes) -> dict[str, Any]:
-        transaction = {"from": _PAYER, "gas": hex(GAS), "data": "0x" + call.hex()}
+        transaction = {"from": self._payer, "gas": hex(GAS), "data": "0x" + call.hex()}
         return transaction if self._contract is None else transaction | {"to": self._contract}
 
     def _ask(self, method: str, *params: Any) -> Any:

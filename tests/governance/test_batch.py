@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphopt_governance.protocol.batch import Batch, Inclusion
+from graphopt_governance.errors import InclusionError
+from graphopt_governance.exchange.inclusions import BatchInclusion
+from graphopt_governance.protocol.batch import (
+    MAX_SIZE,
+    Batch,
+    Inclusion,
+    _commitment,  # pyright: ignore[reportPrivateUsage]
+    _inner,  # pyright: ignore[reportPrivateUsage]
+    _leaf,  # pyright: ignore[reportPrivateUsage]
+)
 
 from .federation import digest
 from .test_contract_batches import commitment, proof
@@ -52,6 +61,15 @@ def test_an_inner_node_is_no_leaf_and_no_commitment():
 
 def test_a_proof_longer_than_the_contract_takes_does_not_hold():
     assert not Inclusion(0, 2**41, (bytes(32),) * 41).holds(digest("a"), digest("b"))
+
+
+def test_a_leaf_of_a_batch_larger_than_its_paths_does_not_hold():
+    # beside all of a tree of 2**40, the path of one more leaf has a single step
+    leaf, rest = digest("a"), digest("a tree of 2**40")
+    root = _commitment(MAX_SIZE + 1, _inner(rest, _leaf(leaf)))
+    assert not Inclusion(MAX_SIZE, MAX_SIZE + 1, (rest,)).holds(leaf, root)
+    with pytest.raises(InclusionError, match="not a place in a batch"):
+        BatchInclusion.from_json(BatchInclusion(leaf, root, Inclusion(MAX_SIZE, MAX_SIZE + 1, (rest,))).to_json())
 
 
 def test_a_batch_is_not_empty_and_has_no_other_places():

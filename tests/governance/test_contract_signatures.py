@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from graphopt_governance.keys.member_key import in_order
-from graphopt_governance.protocol.action import ALL_RIGHTS, Kind, Right, model_id, word
+from graphopt_governance.protocol.action import ALL_RIGHTS, Domain, Kind, Right, model_id, word
 from graphopt_governance.protocol.contract import Status
 
 from .evm import TurnedDownError
@@ -51,9 +51,14 @@ def test_a_federation_with_the_same_members_on_another_chain_takes_no_signature_
     action = fed.make(Kind.ANCHOR, subject=digest("a"), name=model_id("m"), amount=1)
     signatures = fed.sign(action, 1, 2)
     twin = found(chain_id=CHAIN_ID + 1)
-    assert twin.contract == fed.contract
     with pytest.raises(TurnedDownError, match=r"lacks the right|ascending"):
         twin.send(action, signatures)
+    # the chain's id alone makes the difference, and so does the contract's address
+    for elsewhere in (Domain(CHAIN_ID + 1, fed.contract), Domain(CHAIN_ID, twin.contract)):
+        identity = action.identity(elsewhere)
+        others = in_order([(key(i).account, key(i).sign(identity)) for i in (1, 2)])
+        with pytest.raises(TurnedDownError, match=r"lacks the right|ascending"):
+            fed.send(action, others)
     fed.send(action, signatures)
 
 

@@ -154,3 +154,25 @@ def test_a_vote_is_of_65_bytes_in_low_form_and_names_its_account(identity: bytes
 def test_an_invented_vote_is_nobodys_or_some_strangers(signature: bytes):
     with contextlib.suppress(BallotError):
         assert recover(bytes(32), signature) not in {key(person).account for person in range(1, 6)}
+
+
+DUMPABLE = """
+import ctypes, sys
+from pathlib import Path
+from graphopt_governance.keys.member_key import load_member_key
+from graphopt_governance.keys.sealing_key import load_sealing_key
+from graphopt_governance.keys.signing_key import load_signing_key
+
+dumpable = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+before = dumpable()
+{load}(Path(sys.argv[1]))
+print(before, dumpable())
+"""
+
+
+@pytest.mark.parametrize("load", ["load_member_key", "load_signing_key", "load_sealing_key"])
+def test_a_process_with_an_open_key_leaves_no_core_and_is_nobodys_to_look_into(tmp_path: Path, load: str):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", DUMPABLE.format(load=load), str(tmp_path / "key")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["1", "0"]

@@ -114,7 +114,7 @@ def test_an_action_that_is_turned_down_leaves_no_block(ledger: Ledger):
 
 def test_two_ledgers_take_no_signature_of_each_other(ledger: Ledger, tmp_path: Path):
     other = Ledger.create(tmp_path / "other.sqlite3", FOUNDERS)
-    assert other.domain.contract == ledger.domain.contract
+    assert other.domain.contract != ledger.domain.contract
     assert other.domain.chain_id != ledger.domain.chain_id
     action = Action(Kind.ANCHOR, subject=digest("a"), name=model_id("a"), amount=1, epoch=1, deadline=2**40)
     signature = key(1).sign(action.identity(ledger.domain))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_hash.auto import keccak
 from hexbytes import HexBytes
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,13 +26,14 @@ from graphopt_governance.chains import rpc, rpc_endpoint
 from graphopt_governance.chains.fees import Fees
 from graphopt_governance.chains.opening import open_chain
 from graphopt_governance.chains.outbox import Attempt, Outbox, Outgoing
-from graphopt_governance.chains.rpc_node import Node
+from graphopt_governance.chains.rpc_agreement import Agreement
+from graphopt_governance.chains.rpc_nodes import Nodes
 from graphopt_governance.chains.rpc_sending import Payer, Sender
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.home import Home
 from graphopt_governance.keys.member_key import load_member_key
-from graphopt_governance.protocol.action import Action, Kind
-from graphopt_governance.protocol.contract import execution
+from graphopt_governance.protocol.action import Action, Domain, Kind, word
+from graphopt_governance.protocol.contract import RecordKind, State, Status, artifact, execution
 
 from .conftest import make_bundle
 from .ethereum_node import InProcessNode, fund
@@ -49,10 +51,12 @@ def node(home: Home, monkeypatch: pytest.MonkeyPatch) -> InProcessNode:
     def provider_at(url: str) -> InProcessNode:
         return node
 
-    def impatient(provider: InProcessNode, home: Home, payer: Payer, patience: float) -> Sender:
+    def impatient(agreement: Agreement, home: Home, payer: Payer, patience: float) -> Sender:
         # nobody makes blocks, so there is no use in waiting
         in_vain = node.waiting is not None and node.before is None
-        return Sender(Node(provider), Outbox(home.folder), payer, 0.2 if in_vain else 60.0, raise_after=0.0, pause=0.05)
+        return Sender(
+            Nodes(agreement), Outbox(home.folder), payer, 0.2 if in_vain else 60.0, raise_after=0.0, pause=0.05
+        )
 
     monkeypatch.setattr(rpc_endpoint, "provider_at", provider_at)
     monkeypatch.setattr(rpc, "_sender", impatient)
@@ -316,8 +320,9 @@ def test_a_home_sends_one_transaction_at_a_time(anchored: Path, home: Home):
 def test_a_node_of_another_chain_does_not_settle_what_was_sent(anchored: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ChainError, match="repeat"):
         actions.revoke(anchored)
-    monkeypatch.setattr(Node, "chain_id", 5)
-    with pytest.raises(ChainError, match=r"was sent to chain 131277322940537 .* serves chain 5: .*or remove .*outbox"):
+    home_of_another = replace(left(Home.default()), chain=5)
+    monkeypatch.setattr(Outbox, "load", lambda _: home_of_another)
+    with pytest.raises(ChainError, match=r"was sent to chain 5 .* is on chain 131277322940537: .*or remove .*outbox"):
         actions.revoke(anchored)
 
 
@@ -332,27 +337,101 @@ def signed(fees: Fees, to: bytes | None, data: bytes) -> Outgoing:
 BASE = Action(Kind.SUSPEND, subject=digest("a"), epoch=3, nonce=7, deadline=100)
 
 
+class Contract:
+    """The storage of a contract, by the variables that are said; 0 for all others."""
+
+    def __init__(self, **numbers: int) -> None:
+        self._layout: dict[str, int] = artifact()["layout"]
+        self._words = {self._layout[name]: number for name, number in numbers.items()}
+
+    def put(self, variable: str, key: bytes, value: int) -> Contract:
+        self._words[int.from_bytes(keccak(word(self._layout[variable]) + key), "big")] = value
+        return self
+
+    def record(self, status: Status, nonce: int, *, version: int = 1, model: bytes = b"\5" * 20) -> Contract:
+        value = status | RecordKind.MANIFEST << 4 | nonce << 8 | version << 24 | int.from_bytes(model, "big") << 96
+        return self.put("records", digest("a"), value)
+
+    def slot(self, key: int) -> int:
+        return self._words.get(key, 0)
+
+    def expect(self, keys: Any) -> None:
+        """Nothing."""
+
+    def state(self) -> State:
+        return State(self)
+
+
+def same(kept: Action, asked: Action, contract: Contract, signatures: int = 1) -> bool:
+    call = execution(kept, [bytes(65)])
+    outgoing = Outgoing("it", 1, bytes(20), 0, bytes(20), call, 1, (Attempt(b"1", Fees(1, 1)),))
+    return outgoing.does(bytes(20), execution(asked, [bytes(65)] * signatures), contract.state)
+
+
+OPEN = Contract(epoch=3).record(Status.APPROVED, 7)
+SUSPENDED = Contract(epoch=3).record(Status.SUSPENDED, 8)
+
+
 @pytest.mark.parametrize(
-    ("changes", "signatures", "same"),
+    ("changes", "contract", "expected"),
     [
-        ({"deadline": 200}, 1, True),
-        ({"nonce": 8}, 1, True),
-        ({"epoch": 4}, 1, True),
-        ({"nonce": 9}, 1, False),
-        ({"nonce": 6}, 1, False),
-        ({"epoch": 5}, 1, False),
-        ({"evidence": digest("why")}, 1, False),
-        ({"subject": digest("b")}, 1, False),
-        ({"kind": Kind.REVOKE}, 1, False),
-        ({}, 0, False),
+        ({}, OPEN, True),
+        ({"deadline": 200}, OPEN, True),
+        ({"deadline": 200}, SUSPENDED, True),
+        # drawn up after it was done, and nothing was decided since
+        ({"nonce": 8}, SUSPENDED, True),
+        ({"nonce": 8, "epoch": 4}, Contract(epoch=4).record(Status.SUSPENDED, 8), True),
+        ({"nonce": 8}, Contract(epoch=3).record(Status.APPROVED, 8), False),
+        ({"nonce": 9}, Contract(epoch=3).record(Status.APPROVED, 9), False),
+        ({"nonce": 10}, Contract(epoch=3).record(Status.SUSPENDED, 10), False),
+        ({"epoch": 4}, Contract(epoch=4).record(Status.APPROVED, 7), False),
+        ({"nonce": 6}, OPEN, False),
+        ({"evidence": digest("why")}, SUSPENDED, False),
+        ({"subject": digest("b")}, SUSPENDED, False),
+        ({"kind": Kind.REVOKE}, SUSPENDED, False),
     ],
 )
-def test_the_same_thing_is_known_by_what_it_does(changes: dict[str, Any], signatures: int, same: bool):
+def test_the_same_thing_is_known_by_what_is_proven_to_stand(
+    changes: dict[str, Any], contract: Contract, expected: bool
+):
+    assert same(BASE, replace(BASE, **changes), contract) is expected
+    assert not same(BASE, replace(BASE, **changes), contract, signatures=0)
+
+
+def test_a_second_cancellation_is_never_the_first():
+    kept = Action(Kind.CANCEL, epoch=3, deadline=100)
+    assert same(kept, kept, Contract(epoch=3))
+    assert same(kept, replace(kept, deadline=200), Contract(epoch=4)), "drawn up before it was done"
+    assert not same(kept, replace(kept, epoch=4), Contract(epoch=4))
+
+
+def test_going_back_a_second_time_is_never_the_first():
+    kept = replace(BASE, kind=Kind.ROLLBACK, amount=2)
+    current, other = (
+        Contract(epoch=3).record(Status.APPROVED, 8).put("models", b"\5" * 20 + bytes(12), at | 2 << 32)
+        for at in (1, 2)
+    )
+    assert same(kept, replace(kept, deadline=200), current)
+    assert not same(kept, replace(kept, nonce=8), current)
+    assert not same(kept, replace(kept, nonce=8), other)
+    assert not same(kept, kept, other), "it was done, and undone since"
+
+
+def test_an_admission_that_waits_is_no_other_admissions():
+    kept = Action(Kind.ADMIT, name=b"\7" * 20, amount=31, evidence=digest("key"), epoch=3, deadline=100)
+    identity = kept.identity(Domain(1, bytes(20)))
+    waits = Contract(epoch=3, delay=60).put("waiting", identity, 9)
+    assert same(kept, kept, waits)
+    assert not same(kept, replace(kept, deadline=200), waits), "only the ballot that waits is executed later"
+    assert not same(kept, replace(kept, epoch=4), Contract(epoch=4, delay=60).put("waiting", identity, 9))
+    assert not same(kept, replace(kept, epoch=4), Contract(epoch=4))
+
+
+def test_what_was_signed_for_another_contract_or_creates_one_is_another_thing():
     call = execution(BASE, [bytes(65)])
     kept = Outgoing("it", 1, bytes(20), 0, bytes(20), call, 1, (Attempt(b"1", Fees(1, 1)),))
-    assert kept.does(bytes(20), execution(replace(BASE, **changes), [bytes(65)] * signatures)) is same
-    assert not kept.does(bytes(19) + b"1", call)
-    assert not kept.does(None, call)
+    assert not kept.does(bytes(19) + b"1", call, OPEN.state)
+    assert not kept.does(None, call, OPEN.state)
 
 
 @given(st.integers(0, 10**30), st.integers(0, 10**30), st.integers(0, 10**30), st.integers(0, 10**30))

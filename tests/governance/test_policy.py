@@ -236,3 +236,23 @@ def test_an_unreachable_chain_is_judged_from_what_is_kept_where_policy_or_caller
     under(home, '[basis]\nmax_age = "1h"\noffline = false')
     with pytest.raises(UnreachableError):
         actions.verify(approved)
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ("2.3e-07", None),
+        ("0.0", None),
+        ("0.001", None),
+        ("0.0011", "differ from the reference's by 0.0011, at most 0.001"),
+        ("1e-07", None),
+        (None, "does not say by how much its outputs differ from the reference's"),
+        *((text, "is no such number") for text in ("nan", "inf", "-inf", "-0.1", "1_0", " 1", "0x1", "", "1e999", "1"*400)),
+        *((value, "is no such number") for value in ([], {}, True)),
+    ],
+)  # fmt: skip
+def test_a_difference_is_read_as_the_compiler_writes_it(told: object, sentence: str | None):
+    from graphopt_governance.verdict.against_policy import _against_evidence  # pyright: ignore[reportPrivateUsage]
+
+    reasons = _against_evidence(Policy(worst_difference=0.001), {"checked": True, "worst_difference": told})
+    assert [reason.sentence for reason in reasons] == [] if sentence is None else sentence in reasons[0].sentence

@@ -15,7 +15,8 @@ from graphopt_governance import actions
 from graphopt_governance.chains import rpc, rpc_endpoint
 from graphopt_governance.chains.opening import open_chain
 from graphopt_governance.chains.outbox import Outbox
-from graphopt_governance.chains.rpc_node import Node as AskedNode
+from graphopt_governance.chains.rpc_agreement import Agreement
+from graphopt_governance.chains.rpc_nodes import Nodes
 from graphopt_governance.chains.rpc_sending import Payer, Sender
 from graphopt_governance.chains.where import read_where
 from graphopt_governance.errors import ChainError
@@ -38,10 +39,8 @@ def node(request: pytest.FixtureRequest, home: Home, monkeypatch: pytest.MonkeyP
         def provider_at(url: str) -> Node:
             return node
 
-        def sender(provider: Node, home: Home, payer: Payer, patience: float) -> Sender:
-            return Sender(
-                AskedNode(provider), Outbox(home.folder), payer, 60 if patience > 60 else patience, pause=0.05
-            )
+        def sender(agreement: Agreement, home: Home, payer: Payer, patience: float) -> Sender:
+            return Sender(Nodes(agreement), Outbox(home.folder), payer, 60 if patience > 60 else patience, pause=0.05)
 
         monkeypatch.setenv("GRAPHOPT_CHAIN", "http://node.invalid:8545")
         monkeypatch.setattr(rpc_endpoint, "provider_at", provider_at)
@@ -173,13 +172,18 @@ def test_what_was_undone_is_sent_again_by_whatever_command_sends_next(anchored: 
     assert (actions.verify(anchored).exit_code, actions.verify(other).exit_code) == (15, 0)
 
 
-def test_what_was_held_to_be_final_and_is_undone_is_done_again_when_it_is_repeated(
+def test_what_was_held_to_be_final_and_is_undone_is_done_again_when_the_home_forgets_it_and_it_is_repeated(
     anchored: Path, node: Node, home: Home
 ):
     before, paid = snapshot(node), transactions(node, home)
     actions.revoke(anchored, "wrong")
     turn_back(node, before)
     assert (revocations(anchored), transactions(node, home)) == (0, paid)
+    # a chain whose final block is gone is none to send to, until somebody says that it is
+    with pytest.raises(ChainError, match=r"went back: .* remove .*floor-"):
+        actions.revoke(anchored, "wrong")
+    (floor,) = home.proofs.glob("floor-*.json")
+    floor.unlink()
     actions.revoke(anchored, "wrong")
     assert (revocations(anchored), transactions(node, home)) == (1, paid + 1)
 

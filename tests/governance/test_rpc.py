@@ -16,9 +16,11 @@ from web3.providers import BaseProvider
 from graphopt.bundle import read_manifest
 from graphopt_governance import actions
 from graphopt_governance.chains import rpc_endpoint
+from graphopt_governance.chains.floors import Floors
 from graphopt_governance.chains.opening import open_chain
 from graphopt_governance.chains.rpc import RpcChain
 from graphopt_governance.chains.where import Where, read_where
+from graphopt_governance.decide.founding import invitation_to, prepare_to_join
 from graphopt_governance.errors import ActionError, ChainError, DocumentError
 from graphopt_governance.gate import ChainGate, FederationRefusedError
 from graphopt_governance.home import Home
@@ -258,3 +260,31 @@ def test_what_is_no_node_has_one_sentence(answer: bytes, on_node: Home, bundle: 
 def test_what_is_no_url_of_a_node_is_refused(url: str):
     with pytest.raises(ChainError, match="named by its node's URL"):
         rpc_endpoint.provider_at(url)
+
+
+def test_what_a_home_did_on_a_chain_it_has_seen(bundle: Path, on_node: Home, tester: InProcessNode):
+    actions.sign(bundle)
+    anchored = actions.anchor(bundle)
+    where = read_where(on_node)
+    assert where is not None
+    floors = Floors(on_node.proofs)
+    assert floors.read(where.domain).block >= anchored.block
+    # no verdict was read, and none is needed
+    withdrawn = actions.revoke(bundle)
+    assert floors.read(where.domain).block >= withdrawn.block
+
+
+def test_looking_at_a_federation_before_joining_it_raises_no_floor(
+    bundle: Path, on_node: Home, tester: InProcessNode, tmp_path: Path
+):
+    actions.sign(bundle)
+    actions.anchor(bundle)
+    east = Home(tmp_path / "east", URL)
+    found = prepare_to_join(east, invitation_to(on_node))
+    assert found.replayed is None
+    assert not east.proofs.exists()
+    found.keep(east)
+    chain = open_chain(east)
+    assert chain is not None
+    chain.snapshot()
+    assert Floors(east.proofs).read(found.where.domain).block == found.standing.block

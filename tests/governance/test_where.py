@@ -17,8 +17,10 @@ from graphopt.errors import GraphoptError
 from graphopt_governance.chains.chain import Checkpoint
 from graphopt_governance.chains.opening import open_chain
 from graphopt_governance.chains.where import Where, read_where
+from graphopt_governance.decide.founding import prepare_to_join
 from graphopt_governance.decide.governing import found, member_card
 from graphopt_governance.errors import ChainError, DocumentError
+from graphopt_governance.exchange.invitation import Invitation
 from graphopt_governance.home import Home
 from graphopt_governance.protocol.action import Domain
 
@@ -92,6 +94,30 @@ def test_a_majority_of_the_nodes_must_agree_where_nothing_else_is_said():
     for agree, urls in ((0, ("a",)), (2, ("a",)), (1, ()), (1, tuple("abcdefghijklmnopq"))):
         with pytest.raises(ChainError, match="cannot agree"):
             HERE.reached_by(urls, agree)
+
+
+@pytest.mark.parametrize("agree", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_other_nodes_do_not_lower_how_many_must_agree(agree: int, count: int):
+    place, others = HERE.reached_by(("a", "b", "c"), agree), tuple("qrstuvw"[:count])
+    if count < agree:
+        with pytest.raises(ChainError, match=rf"{agree} nodes must agree on this federation, and {count} named"):
+            place.reached_instead_by(others)
+    else:
+        assert place.reached_instead_by(others).agree == max(agree, count // 2 + 1)
+
+
+def test_a_variable_that_names_one_node_does_not_make_one_voice_enough(home: Home, monkeypatch: pytest.MonkeyPatch):
+    urls = [f"http://{name}.invalid:8545" for name in ("one", "two", "three")]
+    HERE.reached_by(tuple(urls), 2).write(home)
+    with pytest.raises(ChainError, match=r"name 2 or more, or say that fewer are enough by joining again"):
+        open_chain(Home(home.folder, urls[0]))
+    monkeypatch.setenv("GRAPHOPT_CHAIN", urls[1])
+    with pytest.raises(ChainError, match=r"2 nodes must agree on this federation, and 1 named instead"):
+        open_chain(Home.default())
+    with pytest.raises(ChainError, match=r"2 nodes must agree on this federation, and 1 named instead"):
+        prepare_to_join(Home.default(), Invitation(HERE.domain, HERE.first_block, {}))
+    assert open_chain(Home(home.folder, ",".join(urls[:2]))) is not None
 
 
 @pytest.mark.parametrize(

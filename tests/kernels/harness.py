@@ -1,59 +1,116 @@
 """Runs a kernel family on numpy arrays: selects, emits, binds, launches every member of a team in turn.
 
-Each array lies in a buffer of its own between two walls; a kernel that writes beyond its array breaks one.
+Each array lies in a buffer of its own between two pages that nobody may touch: a kernel that reads or writes beyond its
+array ends the process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from graphopt_kernels.abi import KernelSpec, Operand, Ref, float_field
-from graphopt_kernels.bind.table import family
+from graphopt_kernels.abi import KernelSpec, Launch, Operand, Ref, float_field
+from graphopt_kernels.bind.table import Family, family
 from graphopt_kernels.cache import native
+from graphopt_kernels.faults import CELL_WORDS, FAULTS, TAKEN, said
+from graphopt_kernels.harness import Bound
 from graphopt_kernels.load import Library
+from graphopt_kernels.reach.hold import hold, reach_of
 from graphopt_kernels.targets import host_targets
+from tests.walls import guarded, guarded_before
 
-WALL, BRICK = 128, 0xA5
+BRICK = 0xA5
 _libraries: dict[tuple[tuple[KernelSpec, ...], str], Library] = {}
 
 
 class Memory:
-    """Buffers by number, with walls."""
+    """Buffers by number; once launches are bound, what these say they touch lies between pages without access.
 
-    def __init__(self) -> None:
+    The wall is `guarded` or `guarded_before`: whether the touched bytes end where the second page begins, or begin
+    where the first one ends.
+    """
+
+    def __init__(self, wall: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.wall = wall
+        self.cell = wall(np.zeros(CELL_WORDS, np.int64))
         self.buffers: list[np.ndarray] = []
-        self.sizes: list[int] = []
+        self.touched: dict[int, tuple[int, int]] = {}
+        self.placed: dict[int, np.ndarray] = {}
 
     def take(self, nbytes: int) -> Ref:
-        """A buffer of that many bytes, filled with bricks, aligned to 64."""
-        raw = np.full(nbytes + 2 * WALL + 64, BRICK, np.uint8)
-        start = -raw.ctypes.data % 64
-        self.buffers.append(raw[start : start + nbytes + 2 * WALL])
-        self.sizes.append(nbytes)
-        return Ref(len(self.buffers) - 1)
+        """A buffer of that many bytes, filled with bricks."""
+        self.buffers.append(np.full(nbytes, BRICK, np.uint8))
+        return Ref.to(len(self.buffers) - 1, 0, nbytes)
 
-    def bytes_of(self, ref: Ref) -> np.ndarray:
-        """The bytes between the walls."""
-        return self.buffers[ref.buffer][WALL : WALL + self.sizes[ref.buffer]]
-
-    def operand(self, array: np.ndarray, known: bool) -> Operand:
-        """The array, placed; its elements are `value` too where they are known when binding."""
-        ref = self.take(array.nbytes)
-        self.bytes_of(ref)[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    def operand(self, array: np.ndarray, known: bool = False, stored: np.ndarray | None = None) -> Operand:
+        """The array, placed as it is `stored`; its elements are `value` too where they are known when binding."""
+        laid = array if stored is None else stored
+        ref = self.take(laid.nbytes)
+        self.buffers[ref.buffer][:] = np.ascontiguousarray(laid).reshape(-1).view(np.uint8)
         return Operand(array.dtype, array.shape, ref, array if known else None)
+
+    def settle(self, launches: Sequence[Launch]) -> None:
+        """Cut every buffer down to what the launches say they touch, and put it between the pages."""
+        for launch in launches:
+            for reach in reach_of(launch):
+                ref = launch.fields[reach.field]
+                if isinstance(ref, Ref) and ref.buffer != FAULTS and reach.low < reach.high:
+                    low, high = ref.offset + reach.low, ref.offset + reach.high
+                    first, last = self.touched.get(ref.buffer, (low, high))
+                    self.touched[ref.buffer] = (min(first, low), max(last, high))
+        for buffer, (low, high) in self.touched.items():
+            self.placed[buffer] = self.wall(self.buffers[buffer][low:high])
+
+    def block(self, launch: Launch) -> np.ndarray:
+        """The argument block of a launch."""
+        fields = [
+            float_field(f) if isinstance(f, float) else self.address(f) if isinstance(f, Ref) else f
+            for f in launch.fields
+        ]
+        return self.wall(np.array(fields, np.int64))
 
     def address(self, ref: Ref) -> int:
         """Where the ref points."""
-        return int(self.bytes_of(ref).ctypes.data) + ref.offset
+        if ref.buffer == FAULTS:
+            return int(self.cell.ctypes.data)
+        if ref.buffer not in self.placed:
+            return 8  # nothing is touched through it
+        return int(self.placed[ref.buffer].ctypes.data) - self.touched[ref.buffer][0] + ref.offset
 
-    def check_walls(self) -> None:
-        """AssertionError where something wrote beyond a buffer."""
-        for buffer, size in zip(self.buffers, self.sizes, strict=True):
-            assert (buffer[:WALL] == BRICK).all(), "written before a buffer"
-            assert (buffer[WALL + size :] == BRICK).all(), "written behind a buffer"
+    def array(self, operand: Operand) -> np.ndarray:
+        """The elements of an output."""
+        found = self.placed.get(operand.ref.buffer, self.buffers[operand.ref.buffer])
+        return found.view(operand.dtype).reshape(operand.shape).copy()
+
+
+def bound_between_walls(
+    module: Family,
+    specs: Sequence[KernelSpec],
+    inputs: Sequence[np.ndarray | None],
+    output: np.ndarray,
+    attributes: Mapping[str, Any],
+    target: str,
+    packed: np.ndarray | None = None,
+) -> Iterator[Bound]:
+    """One operator with one output, bound to copies of the arrays before a page without access, then behind one.
+
+    `packed` stands for input 1.
+    """
+    for wall in (guarded, guarded_before):
+        yield Bound(
+            module,
+            specs,
+            [None if x is None else wall(x) for x in inputs],
+            [wall(output)],
+            attributes,
+            target,
+            packed={} if packed is None else {1: wall(packed)},
+            room=lambda nbytes, wall=wall: wall(np.full(-(-nbytes // 64) * 64, BRICK, np.uint8)),
+        )
 
 
 def library_of(specs: tuple[KernelSpec, ...], target: str) -> Library:
@@ -75,28 +132,62 @@ def run(
     known: Sequence[int] = (),
     target: str = "",
 ) -> list[np.ndarray]:
-    """The outputs (given as dtype and shape); `known` are the inputs whose elements the binder may look at."""
-    given = dict(attributes or {})
-    dtypes = [None if x is None else x.dtype for x in inputs]
-    module = family(name)
+    """The outputs (given as dtype and shape); `known` are the inputs whose elements the binder may look at.
+
+    Computed twice, with what the launches say they touch before a page without access and behind one.  IndexError for
+    an index outside its axis.
+    """
+    results: list[list[np.ndarray]] = []
+    for wall in (guarded, guarded_before):
+        call = bind(name, op, inputs, outputs, attributes, version=version, known=known, wall=wall)
+        library = library_of(call.specs, target or host_targets()[0])
+        call.memory.settle(call.launches)
+        for launch in call.launches:
+            block = call.memory.block(launch)
+            for member in range(team):
+                library.function(launch.symbol)(block.ctypes.data, member, team)
+        if call.memory.cell[TAKEN]:
+            raise IndexError(said(call.memory.cell.tolist()))
+        results.append([call.memory.array(output) for output in call.outputs])
+    for one, other in zip(*results, strict=True):
+        assert one.tobytes() == other.tobytes(), "the result depends on where the operands lie"
+    return results[0]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator, bound."""
+
+    specs: tuple[KernelSpec, ...]
+    memory: Memory
+    outputs: list[Operand]
+    launches: list[Launch]
+
+
+def bind(
+    name: str,
+    op: str,
+    inputs: Sequence[np.ndarray | None],
+    outputs: Sequence[tuple[Any, tuple[int, ...]]],
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    version: int = 22,
+    known: Sequence[int] = (),
+    pack: bool = False,
+    wall: Callable[[np.ndarray], np.ndarray] = guarded,
+) -> Call:
+    """An operator with its inputs in memory, `pack`ed where its family packs constants."""
+    given = {**(attributes or {}), "op": op, "version": version}
+    module: Any = family(name)
     assert op in module.OPERATORS
-    specs = module.select(op, version, dtypes, given)
-    assert specs is not None, f"{name} does not serve {op} of {dtypes}"
-    target = target or host_targets()[0]
-    library = library_of(specs, target)
-    memory = Memory()
-    placed = [None if x is None else memory.operand(x, i in known) for i, x in enumerate(inputs)]
-    made = [Operand(np.dtype(d), s, memory.take(int(np.prod(s)) * np.dtype(d).itemsize)) for d, s in outputs]
-    launches = module.bind(placed, made, {**given, "op": op, "version": version}, memory.take)
-    symbols = {spec.symbol for spec in specs}
-    for launch in launches:
-        assert launch.symbol in symbols, "bind launches what select did not name"
-        fields = [
-            float_field(f) if isinstance(f, float) else memory.address(f) if isinstance(f, Ref) else f
-            for f in launch.fields
-        ]
-        block = np.array(fields, np.int64)
-        for member in range(team):
-            library.function(launch.symbol)(block.ctypes.data, member, team)
-    memory.check_walls()
-    return [memory.bytes_of(o.ref).view(o.dtype).reshape(o.shape).copy() for o in made]
+    packed = {slot: module.pack(slot, x, given) for slot, x in enumerate(inputs) if pack and x is not None}
+    given["packed"] = tuple(slot for slot, stored in packed.items() if stored is not None)
+    specs = module.select(op, version, [None if x is None else x.dtype for x in inputs], given)
+    assert specs is not None, f"{name} does not serve {op} of {[None if x is None else x.dtype for x in inputs]}"
+    memory = Memory(wall)
+    placed = [None if x is None else memory.operand(x, i in known, packed.get(i)) for i, x in enumerate(inputs)]
+    made = [Operand(np.dtype(d), s, memory.take(math.prod(s) * np.dtype(d).itemsize)) for d, s in outputs]
+    launches = module.bind(placed, made, given, memory.take)
+    hold(launches, made)
+    assert all(launch.spec in specs for launch in launches), "bind launches what select did not name"
+    return Call(specs, memory, made, launches)

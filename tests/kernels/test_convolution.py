@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from graphopt_kernels.abi import Operand, Ref
 from graphopt_kernels.bind import convolution as family
-from graphopt_kernels.harness import Bound
 from graphopt_kernels.targets import host_targets
+from tests.kernels.harness import bound_between_walls
 from tests.naive_products import convolution, transposed_convolution
 
 pytestmark = pytest.mark.skipif(not host_targets(), reason="no target for this machine")
@@ -43,9 +43,12 @@ def run(
     specs = family.select(op, 13, [None if i is None else i.dtype for i in inputs], attributes)
     assert specs is not None
     output = np.full(shape, 77, x.dtype)
-    bound = Bound(family, specs, inputs, [output], attributes, target, packed={} if packed is None else {1: packed})
-    (bound.run_in_turn if in_turn else bound.run)(team)
-    return output
+    results = [
+        (bound.run_in_turn if in_turn else bound.run)(team)[0]
+        for bound in bound_between_walls(family, specs, inputs, output, attributes, target, packed)
+    ]
+    assert results[0].tobytes() == results[1].tobytes()
+    return results[0]
 
 
 def integers(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -187,10 +190,10 @@ def test_auto_pad_is_what_onnx_says() -> None:
 
 def test_shapes_that_do_not_fit_are_one_sentence() -> None:
     def operand(*shape: int) -> Operand:
-        return Operand(np.dtype(np.float32), shape, Ref(0))
+        return Operand(np.dtype(np.float32), shape, Ref.to(0, 0, 1 << 40))
 
     def bind(x: Operand, w: Operand, **attributes: Any) -> None:
-        family.bind([x, w], [operand(1, 1, 1, 1)], {"op": "Conv", **attributes}, lambda n: Ref(0))
+        family.bind([x, w], [operand(1, 1, 1, 1)], {"op": "Conv", **attributes}, lambda n: Ref.to(0, 0, 1 << 40))
 
     with pytest.raises(ValueError, match="2 groups of weights"):
         bind(operand(1, 4, 8, 8), operand(3, 4, 3, 3), group=2)

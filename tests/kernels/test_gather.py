@@ -49,9 +49,28 @@ def test_gather_nd_picks_slices_by_tuples(batches: int) -> None:
     np.testing.assert_array_equal(got, expected)
 
 
-def test_an_index_outside_reads_no_foreign_memory_and_an_empty_axis_is_refused() -> None:
+@pytest.mark.parametrize("index", [5, -6, 2**62, -(2**63), 2**63 - 1])
+@pytest.mark.parametrize("team", [1, 3])
+def test_an_index_outside_is_told_and_reads_no_foreign_memory(index: int, team: int) -> None:
+    x = np.arange(35, dtype=np.float32).reshape(7, 5)
+    outside = f"an index of {index} is outside axis 1 of size 5"
+    with pytest.raises(IndexError, match=outside):
+        run("gather", "Gather", [x, np.array([4, -5, index])], [("float32", (7, 3))], {"axis": 1}, team=team)
+    with pytest.raises(IndexError, match=outside):
+        run("gather", "GatherElements", [x, np.array([[0, index]])], [("float32", (1, 2))], {"axis": 1}, team=team)
+    with pytest.raises(IndexError, match=outside):
+        run("gather", "GatherND", [x, np.array([[6, 4], [-7, index]])], [("float32", (2,))], team=team)
+    attributes = {"batch_dims": 1}
+    with pytest.raises(IndexError, match=outside):
+        run("gather", "GatherND", [x[:1], np.array([[index]])], [("float32", (1,))], attributes, team=team)
+
+
+def test_an_index_outside_is_told_even_where_nothing_is_picked() -> None:
+    with pytest.raises(IndexError, match="an index of 7 is outside axis 0 of size 3"):
+        run("gather", "Gather", [np.zeros((3, 0), np.float32), np.array([2, 7])], [("float32", (2, 0))])
+
+
+def test_an_empty_axis_is_refused() -> None:
     x = np.arange(5, dtype=np.float32)
-    (got,) = run("gather", "Gather", [x, np.array([99, -99])], [("float32", (2,))])
-    np.testing.assert_array_equal(got, [4, 0])
     with pytest.raises(ValueError, match="empty array"):
         run("gather", "Gather", [x[:0], np.array([0])], [("float32", (1,))])

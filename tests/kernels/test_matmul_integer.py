@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from graphopt_kernels.abi import Operand, Ref
 from graphopt_kernels.bind import matmul_integer as family
-from graphopt_kernels.harness import Bound
 from graphopt_kernels.targets import host_targets
+from tests.kernels.harness import bound_between_walls
 
 pytestmark = pytest.mark.skipif(not host_targets(), reason="no target for this machine")
 
@@ -32,8 +32,10 @@ def run(inputs: list[np.ndarray | None], shape: tuple[int, ...], target: str, te
     specs = family.select("MatMulInteger", 10, [None if x is None else x.dtype for x in inputs], {})
     assert specs is not None
     output = np.full(shape, 77, np.int32)
-    Bound(family, specs, inputs, [output], {"op": "MatMulInteger"}, target).run(team)
-    return output
+    attributes = {"op": "MatMulInteger"}
+    results = [bound.run(team)[0] for bound in bound_between_walls(family, specs, inputs, output, attributes, target)]
+    assert results[0].tobytes() == results[1].tobytes()
+    return results[0]
 
 
 @settings(deadline=None, max_examples=50)
@@ -77,11 +79,11 @@ def test_the_largest_sums_stay_exact_through_many_blocks() -> None:
 
 def test_what_does_not_fit_is_one_sentence() -> None:
     byte = np.dtype(np.uint8)
-    a, b = Operand(byte, (2, 3), Ref(0)), Operand(byte, (4, 5), Ref(0))
-    c = Operand(np.dtype(np.int32), (2, 5), Ref(0))
+    a, b = Operand(byte, (2, 3), Ref.to(0, 0, 1 << 40)), Operand(byte, (4, 5), Ref.to(0, 0, 1 << 40))
+    c = Operand(np.dtype(np.int32), (2, 5), Ref.to(0, 0, 1 << 40))
     with pytest.raises(ValueError, match="3 columns meet 4 rows"):
-        family.bind([a, b], [c], {}, lambda n: Ref(0))
-    b = Operand(byte, (3, 5), Ref(0))
+        family.bind([a, b], [c], {}, lambda n: Ref.to(0, 0, 1 << 40))
+    b = Operand(byte, (3, 5), Ref.to(0, 0, 1 << 40))
     with pytest.raises(ValueError, match="zero point of B has 4 elements where 5 or one are expected"):
-        family.bind([a, b, None, Operand(byte, (4,), Ref(0))], [c], {}, lambda n: Ref(0))
+        family.bind([a, b, None, Operand(byte, (4,), Ref.to(0, 0, 1 << 40))], [c], {}, lambda n: Ref.to(0, 0, 1 << 40))
     assert family.select("MatMulInteger", 10, [byte, np.dtype(np.int16)], {}) is None

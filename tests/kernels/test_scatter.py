@@ -49,10 +49,18 @@ def test_slices_go_where_their_tuples_say_and_the_last_stays(reduction: str) -> 
     np.testing.assert_array_equal(got, expected)
 
 
-def test_an_index_outside_writes_nowhere_and_nothing_may_be_written() -> None:
-    x = np.arange(4, dtype=np.int64)
-    far, new = np.array([[9], [-9], [1]]), np.array([7, 7, 8])
-    (got,) = run("scatter", "ScatterND", [x, far, new], [("int64", (4,))])
-    assert got.tolist() == [0, 8, 2, 3]
+@pytest.mark.parametrize("index", [4, -5, 2**62, -(2**63), 2**63 - 1])
+def test_an_index_outside_is_told_and_writes_nowhere(index: int) -> None:
+    x, updates = np.arange(12, dtype=np.int64).reshape(3, 4), np.array([[7, 7]])
+    with pytest.raises(IndexError, match=f"an index of {index} is outside axis 1 of size 4"):
+        run("scatter", "ScatterElements", [x, np.array([[1, index]]), updates], [("int64", (3, 4))], {"axis": 1})
+    with pytest.raises(IndexError, match=f"an index of {index} is outside axis 1 of size 4"):
+        run("scatter", "ScatterND", [x, np.array([[[0, 3], [2, index]]]), updates], [("int64", (3, 4))])
+    with pytest.raises(IndexError, match="an index of 3 is outside axis 0 of size 3"):
+        run("scatter", "ScatterND", [x[:, :0], np.array([[3]]), updates[:, :0]], [("int64", (3, 0))])
+
+
+def test_nothing_may_be_written() -> None:
+    x, far, new = np.arange(4, dtype=np.int64), np.array([[9], [-9], [1]]), np.array([7, 7, 8])
     (same,) = run("scatter", "ScatterND", [x, far[:0], new[:0]], [("int64", (4,))])
     assert same.tolist() == [0, 1, 2, 3]

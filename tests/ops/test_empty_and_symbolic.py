@@ -133,5 +133,5 @@ def test_what_depends_on_the_symbols_is_refused(op: str, inputs: tuple[Any, ...]
 
 
 def test_operands_that_do_not_fit_are_one_sentence() -> None:
-    with pytest.raises(ModelError, match=r"MatMul \(opset 21\) cannot take float32\[2, 3\], float32\[2, 3\]"):
+    with pytest.raises(ModelError, match=r"^MatMul: the inner dimensions must agree, got 3 and 2$"):
         run("MatMul", np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))

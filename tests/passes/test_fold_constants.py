@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphopt.errors import ModelError
+from graphopt.infer import infer_types
 from graphopt.ir import Fill
 from graphopt.passes import FoldConstants
 from graphopt.rewrite import run_passes, show
@@ -97,8 +99,16 @@ def test_quantised_weights_stay_quantised_unless_asked() -> None:
     assert [node.op for node in graph.nodes()] == ["MatMul"]
 
 
-def test_what_cannot_be_computed_stays_and_fails_when_the_model_runs() -> None:
-    text = "(float[N] x) => (y) <float[2] c = {1, 2}, int64 far = {9}> { g = Gather(c, far) y = Add(x, g) }"
+def test_what_cannot_be_computed_is_refused() -> None:
+    text = "(float[N] x) => (y) <float[2] c = {1, 2}, int64 far = {9}> { [pick] g = Gather(c, far) y = Add(x, g) }"
+    with pytest.raises(ModelError, match=r"node 'pick': Gather: an index into axis 0 of 2 elements .* got 9"):
+        infer_types(parse(text))
+
+
+def test_what_cannot_be_computed_stays_in_a_branch_that_need_not_be_taken() -> None:
+    text = """(bool k, float[N] x) => (float[N] y) <float[2] c = {1, 2}, int64 far = {9}> {
+        y = If (k) <then_branch = t () => (float[N] a) { g = Gather(c, far) a = Add(x, g) },
+                    else_branch = e () => (float[N] b) { b = Neg(x) }> }"""
     assert_unchanged(PASS, text, reason="Gather")
 
 

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from graphopt.report import Column, Entry, Facts, Format, Report, Table, show
-from graphopt.report.wording import one_sentence, worded
+from graphopt.report.wording import worded
+from graphopt.text import one_sentence
 
 REPORT = Report(
     (

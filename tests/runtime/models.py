@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphopt.compiler.native import build_native
 from graphopt.infer import infer_types
-from graphopt.ir import DType, Graph, TensorType, Value
+from graphopt.ir import DType, Graph, TensorType, Type, Value
 from graphopt.ir.dim import Dim
 from graphopt.lower import WeightStore, lower
 from graphopt.program import Image, decode, encode
@@ -16,11 +16,11 @@ from graphopt_kernels.targets import host_targets
 OPSET = {"": 17}
 
 
-def graph_of(**inputs: tuple[Dim, ...] | TensorType) -> tuple[Graph, tuple[Value, ...]]:
+def graph_of(**inputs: tuple[Dim, ...] | Type) -> tuple[Graph, tuple[Value, ...]]:
     """An empty graph with float32 inputs of the shapes given."""
     graph = Graph("test", OPSET)
     made = [
-        graph.add_input(name, given if isinstance(given, TensorType) else TensorType(DType.FLOAT32, given))
+        graph.add_input(name, TensorType(DType.FLOAT32, given) if isinstance(given, tuple) else given)
         for name, given in inputs.items()
     ]
     return graph, tuple(made)

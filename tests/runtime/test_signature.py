@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from graphopt.errors import InputError
-from graphopt.ir import DType, Graph, TensorType, symbol
+from graphopt.ir import DType, Graph, SequenceType, TensorType, symbol
 from graphopt.runtime import Compiled
 from tests.runtime.models import graph_of
 
@@ -108,3 +108,18 @@ def test_an_overridable_initializer_may_be_left_out_or_given(build: Build):
     assert model({"x": ones(2)})["y"].tolist() == [10, 20]
     assert model({"x": ones(2), "scale": ones(2)})["y"].tolist() == [1, 1]
     assert [port.optional for port in model.inputs] == [False, True]
+
+
+def test_the_elements_of_a_sequence_are_held_to_its_type(build: Build):
+    graph, (s, i) = graph_of(s=SequenceType(TensorType(DType.FLOAT32, (2, N))), i=TensorType(DType.INT64, ()))
+    graph.add_output(graph.add_node("SequenceAt", [s, i])[0], "y")
+    model = build(graph)
+    assert model({"s": [ones(2, 3), ones(2, 5)], "i": np.array(1)})["y"].shape == (2, 5)
+    for wrong, says in (
+        ([ones(2, 3), ones(3, 3)], r"input 's\[1\]': expected 2 in dimension 0"),
+        ([ones(2, 3, dtype="float64")], r"input 's\[0\]': expected dtype float32"),
+        ([ones(2)], r"input 's\[0\]': expected rank 2"),
+        (ones(2, 3), r"input 's': expected seq\(float32\[2, N\]\), a list, got ndarray"),
+    ):
+        with pytest.raises(InputError, match=says):
+            model({"s": wrong, "i": np.array(0)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from graphopt_governance.chains.rlp_encoding import encode, number_bytes
 from graphopt_governance.chains.state_trie import Header
 
 _NUMBER = None
@@ -54,8 +55,7 @@ def header_bytes(block: Mapping[str, Any]) -> bytes:
     while later and block.get(later[-1][0]) is None:
         later.pop()
     fields += [_item(block.get(name), size, name) for name, size in later]
-    payload = b"".join(fields)
-    raw = _prefix(len(payload), 0xC0) + payload
+    raw = encode(fields)
     header = Header.decode(raw)
     if header.digest != data_bytes(block.get("hash"), 32):
         raise ValueError("the header does not have the hash that is said of it")
@@ -86,20 +86,7 @@ def quantity(value: object) -> int:
 def _item(value: object, size: int | None, name: str) -> bytes:
     try:
         if size is None:
-            number = quantity(value)
-            return _string(number.to_bytes((number.bit_length() + 7) // 8, "big"))
-        return _string(data_bytes(value, size))
+            return number_bytes(quantity(value))
+        return data_bytes(value, size)
     except ValueError as error:
         raise ValueError(f"the header's {name} is {error}") from error
-
-
-def _string(data: bytes) -> bytes:
-    return data if len(data) == 1 and data[0] < 0x80 else _prefix(len(data), 0x80) + data
-
-
-def _prefix(length: int, kind: int) -> bytes:
-    """What RLP puts before a string (0x80) or a list (0xC0) of so many bytes."""
-    if length <= 55:
-        return bytes([kind + length])
-    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes([kind + 55 + len(size)]) + size

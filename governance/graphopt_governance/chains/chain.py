@@ -39,6 +39,8 @@ class Snapshot:
     final: bool = True
     ancestor: Callable[[int], bytes | None] | None = None
     """The hash of the block at a lower height, where the header is shown to descend from it, else None."""
+    again: Callable[[], Snapshot] | None = None
+    """Gives the same reading with empty `nodes`, where taking another one would mean to ask somebody again."""
 
 
 @dataclass(frozen=True, slots=True)

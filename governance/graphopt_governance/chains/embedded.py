@@ -28,6 +28,7 @@ from eth.vm.forks.prague import PragueVM
 from eth_keys.datatypes import PrivateKey
 from eth_utils.exceptions import ValidationError
 
+from graphopt_governance.chains.founding_account import founding_key
 from graphopt_governance.errors import ChainError
 
 GAS_LIMIT = 30_000_000
@@ -35,7 +36,7 @@ _GAS_PRICE = 10**10
 _FUNDS = 10**30
 
 # Whoever relays an action pays its gas and has no other part in it.  Here gas costs nothing and the relayer's key is no
-# secret: it is the same on every ledger, so that replaying a ledger's log gives the same contract address.
+# secret: it is the same on every ledger, so that replaying a ledger's log gives the same blocks.
 _RELAYER = PrivateKey(hashlib.sha256(b"graphopt: relayer of the embedded chain").digest())
 RELAYER: bytes = _RELAYER.public_key.to_canonical_address()
 """The account that relays every action."""
@@ -65,7 +66,8 @@ def invalid_transactions(what: str) -> Generator[None]:
 
 
 def deploy(db: sqlite3.Connection, chain_id: int, now: int, code: bytes) -> Outcome:
-    """Begin a chain and create the contract in its first block."""
+    """Begin a chain and create the contract in its first block, at the address of this founding and no other."""
+    founder = PrivateKey(founding_key(chain_id, now, code))
     parameters = {
         "difficulty": POST_MERGE_DIFFICULTY,
         "mix_hash": POST_MERGE_MIX_HASH,
@@ -76,11 +78,12 @@ def deploy(db: sqlite3.Connection, chain_id: int, now: int, code: bytes) -> Outc
         "timestamp": now,
         "extra_data": b"graphopt",
     }
-    relayer = {"balance": _FUNDS, "nonce": 0, "code": b"", "storage": {}}
+    account = {"balance": _FUNDS, "nonce": 0, "code": b"", "storage": {}}
     base: Any = AtomicDB(Nodes(db))
-    chain = chain_class(chain_id).from_genesis(base, parameters, {RELAYER: relayer})
+    accounts = {RELAYER: account, founder.public_key.to_canonical_address(): account}
+    chain = chain_class(chain_id).from_genesis(base, parameters, accounts)
     genesis = chain.get_canonical_head()
-    return _mine(chain, chain_id, now, b"", code, [genesis])
+    return _mine(chain, chain_id, now, b"", code, [genesis], founder)
 
 
 def execute(db: sqlite3.Connection, chain_id: int, now: int, contract: bytes, call: bytes) -> Outcome:
@@ -109,9 +112,11 @@ def view(db: sqlite3.Connection, chain_id: int, now: int, contract: bytes, call:
     return not computation.is_error, bytes(computation.output)
 
 
-def _mine(chain: Any, chain_id: int, now: int, to: bytes, data: bytes, headers: list[Any]) -> Outcome:
+def _mine(
+    chain: Any, chain_id: int, now: int, to: bytes, data: bytes, headers: list[Any], sender: PrivateKey = _RELAYER
+) -> Outcome:
     chain.header = next_header(chain, now)
-    transaction = relayed(chain, chain.header, chain_id, to, data)
+    transaction = relayed(chain, chain.header, chain_id, to, data, sender)
     _, receipt, computation = chain.apply_transaction(transaction)
     if computation.is_error:
         return Outcome(error=bytes(computation.output))
@@ -134,18 +139,18 @@ def next_header(chain: Any, now: int) -> Any:
     return chain.create_header_from_parent(head, timestamp=max(now, head.timestamp + 1))
 
 
-def relayed(chain: Any, header: Any, chain_id: int, to: bytes, data: bytes) -> Any:
-    """The relayer's next transaction."""
+def relayed(chain: Any, header: Any, chain_id: int, to: bytes, data: bytes, sender: PrivateKey = _RELAYER) -> Any:
+    """The next transaction of the relayer, or of another sender."""
     state = chain.get_vm(header).state
     unsigned = chain.create_unsigned_transaction(
-        nonce=state.get_nonce(RELAYER),
+        nonce=state.get_nonce(sender.public_key.to_canonical_address()),
         gas_price=_GAS_PRICE,
         gas=GAS_LIMIT // 2,
         to=to,
         value=0,
         data=data,
     )
-    return unsigned.as_signed_transaction(_RELAYER, chain_id=chain_id)
+    return unsigned.as_signed_transaction(sender, chain_id=chain_id)
 
 
 def _header(header: Any) -> tuple[int, bytes, int, bytes]:

@@ -1,11 +1,11 @@
-"""What a transaction offers for its gas: room for a base fee that doubles, the tip that the node suggests, a cap."""
+"""What a transaction offers for its gas: room for a base fee that doubles, the tip that nodes suggest, a cap."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from graphopt_governance.errors import ChainError
 
@@ -35,17 +35,28 @@ class Fees:
         return Fees(max(self.most, _eighth_more(old.most), tip or 0), tip)
 
 
-def fees_asked(eth: Any) -> tuple[Fees, int]:
-    """What a transaction should offer now, and what a block would take of it now.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one node says that gas costs: a block's base fee and the tip, or, without a base fee, the price of gas."""
 
-    `eth` is web3's; both are in wei for one unit of gas.
+    base: int | None
+    tip: int
+
+
+def fees_between(asked: Sequence[Asked], agree: int) -> tuple[Fees, int] | None:
+    """What a transaction should offer, and what a block would take of it, both in wei for one unit of gas.
+
+    By what several nodes ask, of which fewer than `agree` make it up: both are then no more and no less than what
+    honest ones ask, where these are as many.  None where fewer than `agree` ask in the same manner.
     """
-    base = eth.get_block("latest").get("baseFeePerGas")
-    if base is None:
-        price = int(eth.gas_price)
-        return Fees(price, None), price
-    tip = int(eth.max_priority_fee)
-    return Fees(2 * int(base) + tip, tip), int(base) + tip
+    with_base = [(one.base, one.tip) for one in asked if one.base is not None]
+    if len(with_base) >= agree:
+        base, tip = (sorted(values)[agree - 1] for values in zip(*with_base, strict=True))
+        return Fees(2 * base + tip, tip), base + tip
+    prices = sorted(one.tip for one in asked if one.base is None)
+    if len(prices) >= agree:
+        return Fees(prices[agree - 1], None), prices[agree - 1]
+    return None
 
 
 def capped(fees: Fees, least: int) -> Fees:

@@ -5,29 +5,41 @@ leaves the block whole or absent.  The journal is a write-ahead log with `synchr
 is on the disk, and readers are never blocked by a writer.  Writers exclude each other by SQLite's own lock.
 
 A call that the contract turns down leaves no block: the transaction is rolled back with it.  The chain's id is drawn
-at random when the ledger is made, so a signature for one ledger holds on no other.  Reading (`snapshot`, `events`)
-needs no Ethereum virtual machine; it checks the head's hash and every node of the state that it reads.
+at random when the ledger is made, and the contract's address is that of its founding (`founding_account`), so a
+signature for one ledger holds on no other.  Reading (`snapshot`, `events`) needs no Ethereum virtual machine; it checks
+the head's hash and every node of the state that it reads.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from graphopt_governance.chains import rlp_decoding
 from graphopt_governance.chains.chain import Receipt, Snapshot
+from graphopt_governance.chains.floors import Floors
+from graphopt_governance.chains.founding_account import CHAIN_IDS, contract_address, founding_key
+from graphopt_governance.chains.ledger_file import (
+    Connect,
+    copied_connection,
+    made_beside,
+    own_connection,
+    private_copy,
+    transaction,
+)
 from graphopt_governance.chains.state_trie import Header, Recorded, TrieStorage
 from graphopt_governance.errors import ActionError, ChainError
-from graphopt_governance.keys.key_files import make_private_folder
 from graphopt_governance.protocol.action import Domain
 from graphopt_governance.protocol.contract import (
     Event,
@@ -42,9 +54,15 @@ from graphopt_governance.protocol.contract import (
 if TYPE_CHECKING:
     from graphopt_governance.chains.embedded import Outcome
 
-FORMAT = 1
+FORMAT = 2
+_MAX_TIME = 2**40
+"""Seconds since the epoch: some 35,000 years."""
 # SQLite keeps what it is given, whatever the column is called: what is read is of the kind that is asked for
 _NEWEST = "SELECT number, CAST(hash AS BLOB), CAST(header AS BLOB) FROM blocks ORDER BY number DESC LIMIT 1"
+_FOUNDING = (
+    "SELECT CAST(t.raw AS BLOB), CAST(b.header AS BLOB) FROM transactions t JOIN blocks b ON b.number = 0"
+    " WHERE t.block = 1"
+)
 _SINCE = "SELECT CAST(header AS BLOB) FROM blocks WHERE number >= ? ORDER BY number DESC"
 _NODE = "SELECT CAST(value AS BLOB) FROM nodes WHERE key = ?"
 _EVENTS = (
@@ -61,7 +79,6 @@ _SCHEMA = (
     " data BLOB NOT NULL, PRIMARY KEY (block, position)) WITHOUT ROWID",
     "CREATE INDEX events_by_subject ON events (subject, block)",
 )
-_WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +92,16 @@ class Call:
 class Ledger:
     """The embedded chain in the file at `path`.  Open with `Ledger.open`, make with `Ledger.create`."""
 
-    def __init__(self, path: Path, domain: Domain) -> None:
+    def __init__(self, path: Path, domain: Domain, connect: Connect) -> None:
         self.path = path
         self._domain = domain
+        self._connect = connect
+        self._floors: Floors | None = None
+
+    def remembering(self, floors: Floors) -> Ledger:
+        """The same, whose every snapshot is held against what a home has seen, and raises it."""
+        self._floors = floors
+        return self
 
     @classmethod
     def create(
@@ -87,24 +111,21 @@ class Ledger:
 
         ChainError instead, when it must be `only_new`.
         """
-        # 2**48 ids: two ledgers do not meet, and every tool that reads ids as floats still can
-        chain_id = 2**48 + secrets.randbelow(2**48)
-        with _new_file(path) as db:
-            if _is_made(db):
-                if only_new:
-                    raise ChainError(f"there is a federation at {path} already")
-            else:
-                _begin(db, chain_id, int(time.time()), deployment(founders, quorum, delay))
+        chain_id = CHAIN_IDS[secrets.randbelow(len(CHAIN_IDS))]
+        code = deployment(founders, quorum, delay)
+        new = not cls.is_made(path) and made_beside(path, lambda db: _begin(db, chain_id, int(time.time()), code))
+        if only_new and not new:
+            raise ChainError(f"there is a federation at {path} already")
         return cls.open(path)
 
     @classmethod
     def rebuild(cls, path: Path, chain_id: int, genesis_time: int, calls: Sequence[Call], head: bytes) -> Ledger:
         """A new ledger from what `history` gave; ChainError, and no ledger, when it does not come to the same head."""
-        with _new_file(path) as db:
-            if _is_made(db):
-                raise ChainError(f"there is a ledger at {path} already")
-            if not calls:
-                raise ChainError("a ledger begins with its contract; the log is empty")
+        if not calls:
+            raise ChainError("a ledger begins with its contract; the log is empty")
+        _check_chain_id(chain_id, "the log")
+
+        def replay(db: sqlite3.Connection) -> None:
             with _virtual_machine().invalid_transactions("the log does not replay"):
                 contract = _begin(db, chain_id, genesis_time, calls[0].data)
                 for call in calls[1:]:
@@ -115,54 +136,70 @@ class Ledger:
             row = db.execute("SELECT hash FROM blocks ORDER BY number DESC LIMIT 1").fetchone()
             if row[0] != head:
                 raise ChainError("the log does not replay to the head that it claims")
+
+        if cls.is_made(path) or not made_beside(path, replay):
+            raise ChainError(f"there is a ledger at {path} already")
         return cls.open(path)
 
     def history(self) -> tuple[int, list[Call], bytes]:
         """The genesis block's time, every call since, and the head's hash: all it takes to rebuild the ledger."""
-        query = "SELECT b.time, t.raw, b.hash FROM blocks b LEFT JOIN transactions t ON t.block = b.number ORDER BY 1"
-        with _connection(self.path) as db:
-            (genesis_time, _, _), *rows = db.execute(query).fetchall()
+        query = (
+            "SELECT CAST(b.time AS INTEGER), CAST(t.raw AS BLOB), CAST(b.hash AS BLOB)"
+            " FROM blocks b LEFT JOIN transactions t ON t.block = b.number ORDER BY b.number"
+        )
+        with self._connect() as db:
+            rows = db.execute(query).fetchall()
         try:
+            (genesis_time, _, _), *blocks = rows
             # the sixth field of a transaction is its data; all else follows from the order
-            calls = [Call(seconds, cast("list[bytes]", rlp_decoding.decode(raw))[5]) for seconds, raw, _ in rows]
+            calls = [Call(seconds, _data_of(raw)) for seconds, raw, _ in blocks]
+            if not all(0 <= seconds < _MAX_TIME for seconds, _, _ in rows):
+                raise ValueError("a time that is none")
         except (ValueError, TypeError, IndexError) as error:
-            raise ChainError(f"the ledger at {self.path} was altered: it has a transaction that is none") from error
+            raise ChainError(f"the ledger at {self.path} was altered: it has a block that is none") from error
         return genesis_time, calls, rows[-1][2]
 
     def block_hashes(self) -> list[bytes]:
         """The hash of every block, the genesis block's first."""
-        with _connection(self.path) as db:
-            return [row[0] for row in db.execute("SELECT hash FROM blocks ORDER BY number").fetchall()]
+        with self._connect() as db:
+            return [row[0] for row in db.execute("SELECT CAST(hash AS BLOB) FROM blocks ORDER BY number").fetchall()]
 
     @classmethod
     def open(cls, path: Path) -> Ledger:
-        """The ledger at `path`; ChainError when there is none, or it is of another format."""
+        """The ledger at `path`, one's own to write to; ChainError when there is none, or it is of another format.
+
+        ChainError, too, when others could have written it: see `own_files`.
+        """
         if not path.is_file():
             raise ChainError(f"there is no ledger at {path}")
-        with _connection(path) as db:
-            if not _is_made(db):
-                raise ChainError(f"the ledger at {path} is empty")
-            # a view or a trigger in a stranger's file would be run, without end, by whoever reads it
-            made = db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-            if {sql for (sql,) in made} != set(_SCHEMA):
-                raise ChainError(f"the ledger at {path} was altered: its tables are not those of a ledger")
-            values = dict(
-                cast("list[tuple[str, bytes]]", db.execute("SELECT key, CAST(value AS BLOB) FROM ledger").fetchall())
-            )
-        if values.get("format") != b"%d" % FORMAT:
-            raise ChainError(f"the ledger at {path} has format {values.get('format')!r}; this version reads {FORMAT}")
-        chain, contract = values.get("chain", b""), values.get("contract", b"")
-        if not chain.isdigit() or len(contract) != 20:
-            raise ChainError(f"the ledger at {path} was altered: it does not say which federation is in it")
-        return cls(path, Domain(int(chain), contract))
+        connect = partial(own_connection, path)
+        return cls(path, _domain_of(path, connect), connect)
+
+    @classmethod
+    def of_others(cls, path: Path) -> Ledger:
+        """The ledger that anybody may have left at `path`, to look at: a private copy as it is now, never written to.
+
+        ChainError as for `open`, and where it is in use.
+        """
+        copy = private_copy(path)
+        connect = partial(copied_connection, copy, path)
+        try:
+            ledger = cls(path, _domain_of(path, connect), connect)
+        except BaseException:
+            shutil.rmtree(copy.parent, ignore_errors=True)
+            raise
+        weakref.finalize(ledger, shutil.rmtree, copy.parent, ignore_errors=True)
+        return ledger
 
     @staticmethod
     def is_made(path: Path) -> bool:
-        """Whether there is a ledger at `path`, and not only the file of one whose making was interrupted."""
-        if not path.exists():
+        """Whether there is a ledger at `path`; ChainError for another file, or one that others could have written."""
+        if not os.path.lexists(path):
             return False
-        with _connection(path) as db:
-            return _is_made(db)
+        with own_connection(path) as db:
+            if not _is_made(db):
+                raise ChainError(f"there is no ledger in the file {path}, which is in the place of one: remove it")
+        return True
 
     @property
     def domain(self) -> Domain:
@@ -176,7 +213,12 @@ class Ledger:
 
     def snapshot(self) -> Snapshot:
         """The contract as of the newest block; ChainError when what the file holds does not hash to its head."""
-        with _connection(self.path) as db:
+        if self._floors is None:
+            return self._read()
+        return self._floors.held(self._domain, self._read)
+
+    def _read(self) -> Snapshot:
+        with self._connect() as db:
             row = db.execute(_NEWEST).fetchone()
         header = Header.decode(row[2]) if row is not None else None
         if row is None or header is None or (header.number, header.digest) != row[:2]:
@@ -207,7 +249,7 @@ class Ledger:
         if name is not None:
             query += " AND e.topic = ?"
             values.append(event_topic(name))
-        with _connection(self.path) as db:
+        with self._connect() as db:
             rows = db.execute(query + " ORDER BY e.block, e.position", values).fetchall()
         found: list[Event] = []
         for block, seconds, topics, data in rows:
@@ -221,30 +263,36 @@ class Ledger:
 
     def submit(self, call: bytes, what: str) -> Receipt:
         """Execute a call to the contract in a block of its own; ActionError, and no block, when it is turned down."""
-        with _connection(self.path) as db, _transaction(db):
+        if self._floors is not None:
+            # nothing is added to a ledger that shows less than was seen
+            self.snapshot()
+        with self._connect() as db, transaction(db):
             outcome = _virtual_machine().execute(
                 db, self._domain.chain_id, int(time.time()), self._domain.contract, call
             )
             if outcome.error is not None:
                 raise ActionError(what, revert_reason(outcome.error))
             _record(db, outcome)
+        if self._floors is not None:
+            # what was done here was seen, too
+            self.snapshot()
         return Receipt(outcome.block, outcome.time, outcome.gas)
 
     def _ancestor(self, head: Header, number: int) -> bytes | None:
         """The hash of block `number`, from which each block up to `head` descends; None where one does not."""
-        with _connection(self.path) as db:
+        with self._connect() as db:
             rows = db.execute(_SINCE, (number,)).fetchall()
-        wanted = head.digest
+        wanted, height = head.digest, head.number
         for (raw,) in rows:
             header = Header.decode(raw)
-            if header.digest == wanted:
-                if header.number == number:
+            if (header.digest, header.number) == (wanted, height):
+                if height == number:
                     return wanted
-                wanted = header.parent
+                wanted, height = header.parent, height - 1
         return None
 
     def _node(self, digest: bytes) -> bytes | None:
-        with _connection(self.path) as db:
+        with self._connect() as db:
             row = db.execute(_NODE, (digest,)).fetchone()
         return row[0] if row is not None else None
 
@@ -259,15 +307,53 @@ def _virtual_machine() -> ModuleType:
     return embedded
 
 
-@contextmanager
-def _new_file(path: Path) -> Generator[sqlite3.Connection]:
-    make_private_folder(path.parent)
-    # the file's mode is set before anything is in it; SQLite gives its journal the same
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    with _connection(path) as db:
-        db.execute("PRAGMA journal_mode = WAL")
-        with _transaction(db):
-            yield db
+def _domain_of(path: Path, connect: Connect) -> Domain:
+    """Which federation is in the ledger at `path`; ChainError for what is no ledger, or not that of its founding."""
+    with connect() as db:
+        if not _is_made(db):
+            raise ChainError(f"the ledger at {path} is empty")
+        # a view or a trigger in a stranger's file would be run, without end, by whoever reads it
+        made = db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        if {sql for (sql,) in made} != set(_SCHEMA):
+            raise ChainError(f"the ledger at {path} was altered: its tables are not those of a ledger")
+        rows = db.execute("SELECT CAST(key AS TEXT), CAST(value AS BLOB) FROM ledger LIMIT 9").fetchall()
+        values = dict(cast("list[tuple[str, bytes]]", rows))
+        founding = db.execute(_FOUNDING).fetchone()
+    if values.get("format") == b"1":
+        raise ChainError(
+            f"the ledger at {path} was made by an earlier version, whose ledgers all had one contract address, so that"
+            " signatures for a twin of it would count: found the federation again, and anchor again what still holds"
+        )
+    if values.get("format") != b"%d" % FORMAT:
+        raise ChainError(f"the ledger at {path} has format {values.get('format')!r}; this version reads {FORMAT}")
+    chain, contract = values.get("chain", b""), values.get("contract", b"")
+    if not chain.isdigit() or len(chain) > 20 or len(contract) != 20:
+        raise ChainError(f"the ledger at {path} was altered: it does not say which federation is in it")
+    _check_chain_id(int(chain), f"the ledger at {path}")
+    try:
+        raw, header = founding
+        key = founding_key(int(chain), Header.decode(header).time, _data_of(raw))
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise ChainError(f"the ledger at {path} was altered: it does not say how it was founded") from error
+    if contract_address(key) != contract:
+        raise ChainError(f"the ledger at {path} is not that of its contract: 0x{contract.hex()} was founded otherwise")
+    return Domain(int(chain), contract)
+
+
+def _check_chain_id(chain_id: int, what: str) -> None:
+    if chain_id not in CHAIN_IDS:
+        raise ChainError(
+            f"{what} has chain id {chain_id}, and those of ledgers are 2**48 to 2**49: signatures on it could count"
+            " elsewhere"
+        )
+
+
+def _data_of(raw: bytes) -> bytes:
+    """The data of a transaction; ValueError, TypeError or IndexError for what is none."""
+    data = cast("list[object]", rlp_decoding.decode(raw))[5]
+    if not isinstance(data, bytes):
+        raise TypeError("a transaction's data are bytes")
+    return data
 
 
 def _begin(db: sqlite3.Connection, chain_id: int, now: int, code: bytes) -> bytes:
@@ -298,27 +384,3 @@ def _record(db: sqlite3.Connection, outcome: Outcome) -> None:
 
 def _is_made(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'ledger'").fetchone() is not None
-
-
-@contextmanager
-def _connection(path: Path) -> Generator[sqlite3.Connection]:
-    try:
-        db = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
-        try:
-            db.execute("PRAGMA synchronous = FULL")
-            yield db
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        raise ChainError(f"the ledger at {path} cannot be used: {error}") from error
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Generator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphopt_governance.chains.floors import Floors
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
 from graphopt_governance.keys.key_files import Passphrase, passphrase_from_environment
@@ -13,6 +14,7 @@ from graphopt_governance.keys.key_files import Passphrase, passphrase_from_envir
 if TYPE_CHECKING:
     from graphopt_governance.chains.chain import Chain
     from graphopt_governance.chains.ledger import Ledger
+    from graphopt_governance.chains.rpc import RpcChain
     from graphopt_governance.chains.where import Where
     from graphopt_governance.keys.member_key import MemberKey
     from graphopt_governance.protocol.contract import Founder
@@ -35,12 +37,19 @@ def open_chain(home: Home, passphrase: Passphrase = passphrase_from_environment)
     return chain
 
 
-def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain:
-    """The chain of the federation that `where` names, reached as it says; ChainError when another one is there."""
+def reach(where: Where, home: Home, passphrase: Passphrase = passphrase_from_environment) -> Ledger | RpcChain:
+    """The chain of the federation that `where` names, reached as it says; ChainError when another one is there.
+
+    What is read of it is not held against what the home has seen: `open_chain` is for that.
+    """
     if where.endpoints:
+        from graphopt_governance.chains.founding_account import CHAIN_IDS
         from graphopt_governance.chains.rpc import RpcChain
         from graphopt_governance.chains.rpc_endpoint import provider_at
 
+        if where.domain.chain_id in CHAIN_IDS:
+            # a node can serve any id, and run the founding of a ledger again
+            raise ChainError(f"chain {where.domain.chain_id} is a ledger, and no node serves it")
         return RpcChain.open([provider_at(url) for url in where.endpoints], where, home, payer(home, passphrase))
     if where.ledger is None:
         raise ChainError("nothing says how the federation is reached: by a ledger's file, or by nodes")
@@ -61,7 +70,8 @@ def deploy(home: Home, founders: Sequence[Founder], quorum: int, delay: int, pas
     from graphopt_governance.chains.rpc_endpoint import provider_at
 
     providers = [provider_at(url) for url in home.endpoints]
-    return RpcChain.found(providers, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
+    chain = RpcChain.found(providers, home, founders, payer(home, passphrase), quorum=quorum, delay=delay)
+    return chain.remembering(Floors(home.proofs))
 
 
 def payer(home: Home, passphrase: Passphrase) -> Callable[[], MemberKey]:
@@ -96,8 +106,10 @@ def _open_chain(home: Home, passphrase: Passphrase) -> Chain | None:
             provider_at(url)
         return None
     if where is None:
-        return _ledger(home.ledger) if home.ledger.exists() else None
-    return reach(where.reached_by(home.endpoints) if home.endpoints else where, home, passphrase)
+        chain = _ledger(home.ledger)
+    else:
+        chain = reach(where.reached_instead_by(home.endpoints) if home.endpoints else where, home, passphrase)
+    return chain.remembering(Floors(home.proofs)) if chain is not None else None
 
 
 def _ledger(path: Path) -> Ledger | None:

@@ -3,7 +3,8 @@
 It is written before it is sent, so that a process which is killed at any moment leaves behind what it takes to go on:
 the next one waits for the same transaction, sends the same bytes again, or replaces them under the same nonce.  A
 chain executes one transaction a nonce, so nothing is done or paid twice.  A final one stays until the next is sent:
-whoever repeats a command, because its process died before it could tell, has the same receipt for an answer.
+whoever repeats a command, because its process died before it could tell, has the same receipt for an answer, as long as
+the chain proves that what was done then still stands.
 """
 
 from __future__ import annotations
@@ -11,22 +12,23 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from eth_hash.auto import keccak
 
 from graphopt import strict_json
-from graphopt_governance.chains import rlp_decoding
 from graphopt_governance.chains.fees import Fees
+from graphopt_governance.chains.transaction import Transaction, created_address
 from graphopt_governance.documents import Fields, read_document
 from graphopt_governance.errors import ChainError
 from graphopt_governance.keys.key_files import make_private_folder, replace_key_file, sync_folder
-from graphopt_governance.protocol.action import Action
-from graphopt_governance.protocol.contract import executed
+from graphopt_governance.protocol.action import Action, Domain, Kind
+from graphopt_governance.protocol.contract import State, deployed, executed
+from graphopt_governance.protocol.effect import is_done, is_founded, is_past, is_waiting
 
 FORMAT = "graphopt/outbox/v1"
 MAX_ATTEMPTS = 24
@@ -64,10 +66,17 @@ class Outgoing:
     attempts: tuple[Attempt, ...]
     block: int | None = None
 
-    def does(self, to: bytes | None, data: bytes) -> bool:
-        """Whether this does what a call drawn up later asks for: the same thing, from before or after it was done.
+    @property
+    def place(self) -> bytes:
+        """The address of the contract that it calls or creates."""
+        return created_address(self.account, self.nonce) if self.to is None else self.to
 
-        Such a call has another deadline, and, where this was executed already, the epoch or the nonce that came then.
+    def does(self, to: bytes | None, data: bytes, state: Callable[[], State]) -> bool:
+        """Whether this does what a call drawn up later asks for, so that it need not be done another time.
+
+        It does while what it was signed for is still so; and where it was done, and `state`, which is proven, is what
+        the call would leave.  A deadline makes no difference, but to what waits for a delay: that is executed later by
+        this very action.  To cancel, or to go back to a version, is another thing each time.
         """
         if to is None or self.to is None:
             return to == self.to and data == self.data
@@ -75,9 +84,28 @@ class Outgoing:
             return False
         (mine, signed), (asked, asked_signed) = executed(self.data), executed(data)
         # what waits is executed by the same action without signatures, which is another thing
-        if signed != asked_signed or _purpose(mine) != _purpose(asked):
+        if bool(signed) != bool(asked_signed) or _purpose(mine) != _purpose(asked):
             return False
-        return asked.nonce - mine.nonce in (0, 1) and asked.epoch - mine.epoch in (0, 1)
+        if mine == asked and not is_past(state(), mine):
+            return True
+        if signed and mine.kind in _DELAYED and state().number("delay"):
+            return False
+        same_state = (mine.epoch, mine.nonce) == (asked.epoch, asked.nonce)
+        if same_state and not is_past(state(), mine):
+            return True
+        is_repeatable = mine.kind in (Kind.CANCEL, Kind.ROLLBACK)
+        return (same_state or not is_repeatable) and is_done(state(), mine, Domain(self.chain, self.to))
+
+    def is_done(self, state: State) -> bool:
+        """Whether `state`, which is proven, is what this leaves in the contract at `place`."""
+        if self.to is None:
+            return is_founded(state, *deployed(self.data))
+        (action, signed), domain = executed(self.data), Domain(self.chain, self.to)
+        return is_done(state, action, domain) or bool(signed and is_waiting(state, action, domain))
+
+    def is_past(self, state: State) -> bool:
+        """Whether `state`, which is proven, is beyond what this was signed for, by whomever it was brought there."""
+        return self.to is None or is_past(state, executed(self.data)[0])
 
     def to_json(self) -> dict[str, Any]:
         """The same as data: the signed bytes say all else."""
@@ -160,24 +188,17 @@ class Outbox:
         sync_folder(self.path.parent)
 
 
+_DELAYED = frozenset({Kind.ADMIT, Kind.CHANGE, Kind.QUORUM, Kind.DELAY})
+
+
 def _purpose(action: Action) -> Action:
     return replace(action, epoch=0, nonce=0, deadline=0)
 
 
 def _decoded(what: str, account: bytes, raw: bytes) -> Outgoing:
-    """The signed transaction `raw`, of EIP-1559's form or the older one; ValueError for anything else."""
-    typed = raw[:1] == b"\2"
-    fields: Any = rlp_decoding.decode(raw[1:] if typed else raw)
-    if not isinstance(fields, list) or len(cast("list[object]", fields)) != (12 if typed else 9):
-        raise ValueError("not a transaction")
-    if typed:
-        chain, nonce, tip, most, gas = (int.from_bytes(field, "big") for field in fields[:5])
-        fees = Fees(most, tip)
-    else:
-        nonce, most, gas, signed_for = (int.from_bytes(fields[index], "big") for index in (0, 1, 2, 6))
-        # EIP-155
-        chain, fees = (signed_for - 35) // 2, Fees(most, None)
-    to, data = (fields[5], fields[7]) if typed else (fields[3], fields[5])
-    if to:
-        executed(data)
-    return Outgoing(what, chain, account, nonce, to or None, data, gas, (Attempt(raw, fees),))
+    """The signed transaction `raw`; ValueError for anything else."""
+    told = Transaction.decode(raw)
+    if told.to is not None:
+        executed(told.data)
+    attempt = Attempt(raw, told.fees)
+    return Outgoing(what, told.chain, account, told.nonce, told.to, told.data, told.gas, (attempt,))

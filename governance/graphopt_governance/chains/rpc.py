@@ -1,18 +1,20 @@
 """A federation on any Ethereum chain, behind its nodes' RPC: the same `Chain` as the embedded one.
 
 Reading (`rpc_reading`) believes a header that enough nodes agree on, and nothing else that they say.  Sending
-(`rpc_sending`) goes through the first node, and believes what was done when it is final.  Only what sends imports web3,
-and only when it sends: importing that takes longer than a whole verification.
+(`rpc_sending`) goes through all nodes, and believes what was done when it is final and proven.  Only what sends imports
+that, and only when it sends.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from graphopt_governance.chains.chain import Receipt, Snapshot
-from graphopt_governance.chains.rpc_agreement import Agreement
+from graphopt_governance.chains.floors import Floors
+from graphopt_governance.chains.rpc_agreement import Agreement, require_different
 from graphopt_governance.chains.rpc_endpoint import Endpoint, Provider
 from graphopt_governance.chains.rpc_reading import Reader
 from graphopt_governance.chains.where import Where
@@ -30,7 +32,7 @@ PATIENCE_SECONDS = 1800.0
 class RpcChain:
     """The federation that `where` names, behind nodes; `RpcChain.found` makes a new one.
 
-    `where.agree` of `providers` must give a header alike before it is believed; what is sent goes through the first.
+    `where.agree` of `providers` must give a header alike before it is believed; what is sent goes through all.
     `patience`: how many seconds `submit` waits for what it sent to be final, on Ethereum some 15 minutes.  Nothing
     is asked before something is read.
     """
@@ -44,10 +46,16 @@ class RpcChain:
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._domain = where.domain
-        self._provider, self._home, self._payer, self._patience = providers[0], home, payer, patience
+        self._home, self._payer, self._patience = home, payer, patience
         endpoints = [Endpoint(provider) for provider in providers]
-        agreement = Agreement(endpoints, where.agree, where.domain.chain_id, where.checkpoint)
-        self._reader = Reader(endpoints, agreement, where.domain, where.first_block)
+        self._agreement = Agreement(endpoints, where.agree, where.domain.chain_id, where.checkpoint)
+        self._reader = Reader(endpoints, self._agreement, where.domain, where.first_block)
+        self._floors: Floors | None = None
+
+    def remembering(self, floors: Floors) -> RpcChain:
+        """The same, whose every snapshot is held against what a home has seen, and raises it."""
+        self._floors = floors
+        return self
 
     @classmethod
     def open(
@@ -73,28 +81,27 @@ class RpcChain:
         delay: int = 0,
         patience: float = PATIENCE_SECONDS,
     ) -> RpcChain:
-        """Deploy a federation of `founders`, keep where it is in `home.federation`, and wait until it is final.
+        """Deploy a federation of `founders`, and keep where it is in `home.federation` once that is proven.
 
+        Its address follows from who pays and how much he paid for before: no node names it.  Under a final header that
+        enough nodes give alike, the contract's code must be there, and members, keys, rights, quorum and delay must be
+        those that were asked for.  That the chain has this id, and in which block it was founded, is what as many say.
         The federation is from then on reached by the URLs that `home.chain` names.
         """
         if home.federation.exists():
             raise ChainError(f"{home.federation} names a federation already")
-        sender = _sender(providers[0], home, payer, patience)
-        chain_id = sender.node.chain_id
+        endpoints = [Endpoint(provider) for provider in providers]
+        reached = Where(Domain(0, bytes(20)), 0).reached_by(home.endpoints)
         # nodes that cannot agree are refused before anything is paid for
-        cls.open(providers, Where(Domain(chain_id, bytes(20)), 0).reached_by(home.endpoints), home, payer)
-        places: list[Where] = []
-
-        def keep(receipt: Mapping[str, Any]) -> None:
-            # before it is final: that takes long, and who stops waiting must not pay for a second one
-            contract = bytes.fromhex(str(receipt["contractAddress"])[2:])
-            where = Where(Domain(chain_id, contract), int(receipt["blockNumber"])).reached_by(home.endpoints)
-            if int(receipt["status"]) == 1 and where not in places[-1:]:
-                where.write(home, instead=bool(places))
-                places.append(where)
-
-        sender.send(None, deployment(founders, quorum, delay), "the new federation", keep)
-        return cls.open(providers, places[-1], home, payer, patience)
+        require_different(endpoints, reached.agree)
+        chain_id = _chain_of(endpoints, reached.agree)
+        sender = _sender(Agreement(endpoints, reached.agree, chain_id), home, payer, patience)
+        done = sender.send(None, deployment(founders, quorum, delay), "the new federation")
+        where = replace(reached, domain=Domain(chain_id, done.contract), first_block=done.block)
+        where.write(home)
+        if done.was_left:
+            raise ChainError("the new federation that was begun before is made now, with other members or rules")
+        return cls.open(providers, where, home, payer, patience)
 
     @property
     def domain(self) -> Domain:
@@ -108,43 +115,47 @@ class RpcChain:
 
     def snapshot(self) -> Snapshot:
         """The contract as of the newest final block that the nodes agree on; ChainError when they prove none."""
-        return self._reader.snapshot()
+        if self._floors is None:
+            return self._reader.snapshot()
+        return self._floors.held(self._domain, self._reader.snapshot)
 
     def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> list[Event]:
-        """The final events by the word of one node, oldest first; of one name and about one digest where given."""
+        """The final events as enough nodes tell them, oldest first; of one name and about one digest where given."""
         return self._reader.events(name, subject, build)
 
     def settle(self) -> None:
-        """Return when what an earlier process sent from this home, and did not see final, is final."""
-        _sender(self._provider, self._home, self._payer, self._patience).settle()
+        """Return when what an earlier process sent from this home, and did not see done, is done."""
+        _sender(self._agreement, self._home, self._payer, self._patience).settle()
 
     def submit(self, call: bytes, what: str) -> Receipt:
-        """Simulate a call to the contract, send it, and return once its block is final.
+        """Simulate a call to the contract, send it through every node, and return once it is proven to be done.
 
-        ActionError, about `what`, when the contract turns it down; ChainError when the node does, or it is not final
+        ActionError, about `what`, when the contract turns it down; ChainError when the nodes do, or it is not proven
         in time: then the same call, repeated by whatever process, goes on waiting, and is done and paid once.
         """
         self.snapshot()
-        sender = _sender(self._provider, self._home, self._payer, self._patience)
-        receipt = sender.send(self._domain.contract, call, what)
-        number = int(receipt["blockNumber"])
-        with sender.node.asked() as eth:
-            seconds = int(eth.get_block(number)["timestamp"])
-        self._await(number, what)
-        return Receipt(number, seconds, int(receipt["gasUsed"]))
+        done = _sender(self._agreement, self._home, self._payer, self._patience).send(self._domain.contract, call, what)
+        self._await(done.block, what)
+        return Receipt(done.block, done.time, done.gas)
 
     def _await(self, number: int, what: str) -> None:
-        """Return when enough nodes hold the block to be final too: who reads next then finds what was done."""
+        """Return when the block is read from as well: who reads next then finds what was done."""
         end = time.monotonic() + self._patience
-        while self._reader.snapshot().block < number:
+        while self.snapshot().block < number:
             if time.monotonic() > end:
-                raise ChainError(f"{what} is done in block {number}, which too few of the nodes hold to be final yet")
+                raise ChainError(f"{what} is done in block {number}, which too few of the nodes show any more")
             time.sleep(0.5)
 
 
-def _sender(provider: Provider, home: Home, payer: Payer, patience: float) -> Sender:
+def _sender(agreement: Agreement, home: Home, payer: Payer, patience: float) -> Sender:
     from graphopt_governance.chains.outbox import Outbox
-    from graphopt_governance.chains.rpc_node import Node
+    from graphopt_governance.chains.rpc_nodes import Nodes
     from graphopt_governance.chains.rpc_sending import Sender
 
-    return Sender(Node(provider), Outbox(home.folder), payer, patience)
+    return Sender(Nodes(agreement), Outbox(home.folder), payer, patience)
+
+
+def _chain_of(endpoints: Sequence[Endpoint], agree: int) -> int:
+    from graphopt_governance.chains.rpc_nodes import chain_of
+
+    return chain_of(endpoints, agree)

@@ -1,33 +1,34 @@
-"""Sending to an Ethereum chain: simulate, sign, keep, send, and wait until what was sent is final.
+"""Sending to an Ethereum chain: simulate, sign, keep, send through every node, and wait until it is proven to be done.
 
-What is signed goes into the outbox before it goes to the node.  So at any moment there is at most one transaction that
+What is signed goes into the outbox before it goes to the nodes.  So at any moment there is at most one transaction that
 may still be executed, and whoever comes next (this process, or one after it was killed) sees to that one first.
+
+Done is what the chain proves: under a final header that enough nodes give alike, the account has used the transaction's
+number, and the contract's storage is what the action leaves.  Receipts, of which enough must be alike, say the rest: in
+which block, for how much gas, and what failed.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
-from web3 import Web3
-from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
-
-from graphopt_governance.chains.fees import CAP, Fees, capped, ether, fee_cap, fees_asked, gwei
+from graphopt_governance.chains.fees import CAP, Fees, capped, ether, fee_cap, gwei
 from graphopt_governance.chains.outbox import MAX_ATTEMPTS, Attempt, Outbox, Outgoing
-from graphopt_governance.chains.rpc_node import Node
+from graphopt_governance.chains.rpc_agreement import Agreed
+from graphopt_governance.chains.rpc_endpoint import Endpoint, RefusedByNodeError
+from graphopt_governance.chains.rpc_nodes import Mined, Nodes, TurnedDownError, is_too_little
+from graphopt_governance.chains.rpc_polling import Poll
+from graphopt_governance.chains.transaction import Transaction
 from graphopt_governance.errors import ActionError, ChainError
 from graphopt_governance.keys.member_key import MemberKey
-from graphopt_governance.protocol.contract import revert_reason
+from graphopt_governance.protocol.contract import State
 
 Payer = Callable[[], MemberKey]
 """Asked only when something is signed: the account that pays for it, which has no other part in the federation."""
-
-Mined = Mapping[str, Any]
-"""A transaction's receipt, as the node gives it."""
 
 PATIENCE_SECONDS = 1800.0
 """How long is waited for what was sent to be final; on Ethereum that takes some 15 minutes."""
@@ -50,46 +51,79 @@ class _NeverDoneError(Exception):
         self.after = after
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was sent is proven to be done: in which block, that block's time, the gas it took, and where it did it.
+
+    Where too few nodes give its receipt alike, `block` is the one under which it is proven, and `gas` is 0.
+    """
+
+    block: int
+    time: int
+    gas: int
+    contract: bytes
+    was_left: bool = False
+    """Whether it is another thing than was asked for, that an earlier process had begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What is known of a transaction: what is proven under a final header, and what the nodes say became of it."""
+
+    agreed: Agreed
+    used: int
+    """How many transactions of its account are final."""
+    state: State | None
+    """The contract, where the transaction's number is used."""
+    receipts: Poll[Mined | None]
+    receipt: Mined | None
+    """The one that enough nodes give alike."""
+    is_nowhere: bool
+    """Whether enough nodes say that it is in no block."""
+
+    @property
+    def block(self) -> int:
+        return self.agreed.told.header.number
+
+
 @dataclass(slots=True)
 class Sender:
-    """Sends through `node` what `payer` pays for, keeps it in `outbox`, and waits `patience` seconds until it is final.
+    """Sends through `nodes` what `payer` pays for, keeps it in `outbox`, and waits `patience` seconds until it is done.
 
     `raise_after`: seconds after which what is in no block offers more; `pause`: seconds between two looks, at most.
     What happens meanwhile that the user should know is logged as a warning, in `graphopt.chain`.
     """
 
-    node: Node
+    nodes: Nodes
     outbox: Outbox
     payer: Payer
     patience: float = PATIENCE_SECONDS
     raise_after: float = RAISE_SECONDS
     pause: float = 5.0
 
-    def send(self, to: bytes | None, data: bytes, what: str, mined: Callable[[Mined], None] | None = None) -> Mined:
-        """Have a transaction executed, once: its receipt, when that is final.
+    def send(self, to: bytes | None, data: bytes, what: str) -> Done:
+        """Have a transaction executed, once, and return when that is proven.
 
-        What an earlier process left in the outbox is seen to first; where it does the same, its receipt is the answer.
-        `mined` is called with the receipt as soon as there is one, which may be more than once.  ActionError, about
-        `what`, when the contract turns it down; ChainError when the node does, or it is not final in time: then the
-        same call goes on waiting.
+        What an earlier process left in the outbox is seen to first; where it does the same, it is the answer, and where
+        it founds another federation than is asked for as well (`was_left`).  ActionError, about `what`, when the
+        contract turns it down; ChainError when the nodes do, or it is not proven in time: then the same call goes on
+        waiting.
         """
         with self.outbox.locked(self.patience):
             nonce = after = None
             if (left := self.outbox.load()) is not None:
-                same = left.does(to, data)
+                same = self._is_same(left, to, data)
                 try:
                     # what is final already matters only to who asks for the same
-                    receipt = self._left(left, mined if left.to is None else None) if same or not left.block else None
+                    done = self._left(left) if same or not left.block else None
                 except _NeverDoneError as error:
-                    receipt, nonce, after = None, error.nonce, error.after
-                if receipt is not None and same:
-                    return receipt
-                if receipt is not None and to is None and left.to is None:
-                    raise ChainError(f"{left.what} that was begun before is made now, with other members or rules")
+                    done, nonce, after = None, error.nonce, error.after
+                if done is not None and (same or (to is None and left.to is None)):
+                    return replace(done, was_left=not same)
             outgoing = self._prepared(to, data, what, nonce, after)
             self._first(outgoing)
             try:
-                return self._finish(outgoing, mined)
+                return self._finish(outgoing)
             except _NeverDoneError as error:
                 raise ChainError(_taken(outgoing)) from error
             except ActionError:
@@ -97,19 +131,34 @@ class Sender:
                 raise
 
     def settle(self) -> None:
-        """Return when what an earlier process left in the outbox is final, or will never be."""
+        """Return when what an earlier process left in the outbox is done, or will never be."""
         if self.outbox.is_empty:
             return
         with self.outbox.locked(self.patience):
             left = self.outbox.load()
             if left is not None and left.block is None:
                 with suppress(_NeverDoneError):
-                    self._left(left, None)
+                    self._left(left)
 
-    def _left(self, left: Outgoing, mined: Callable[[Mined], None] | None) -> Mined | None:
-        """The receipt of what was left in the outbox, when it is final; None when it failed."""
+    def _is_same(self, left: Outgoing, to: bytes | None, data: bytes) -> bool:
+        proven: list[State] = []
+
+        def state() -> State:
+            if not proven:
+                found = self.nodes.state(self.nodes.header(), left.place)
+                if found is None:
+                    raise ChainError(
+                        f"{self.nodes.enough} do not prove what became of {left.what}, which was sent before"
+                    )
+                proven.append(found)
+            return proven[0]
+
+        return left.chain == self.nodes.chain_id and left.does(to, data, state)
+
+    def _left(self, left: Outgoing) -> Done | None:
+        """What was left in the outbox, when it is done; None when it failed."""
         try:
-            return self._finish(left, mined)
+            return self._finish(left)
         except ActionError as error:
             # its block is final, so this is the past; what is asked for now is simulated anew
             _log.warning("%s", error)
@@ -119,32 +168,28 @@ class Sender:
     def _prepared(self, to: bytes | None, data: bytes, what: str, nonce: int | None, after: Fees | None) -> Outgoing:
         """The transaction, signed and not yet kept or sent."""
         payer = self.payer()
-        account = Web3.to_checksum_address(payer.account)
-        call = _call(payer.account, to, data)
+        account = payer.account
         try:
-            with self.node.asked() as eth:
-                chain = int(eth.chain_id)
-                fees, least = fees_asked(eth)
-                fees = capped(fees, least)
-                if after is not None:
-                    fees = fees.over(after)
-                has = int(eth.get_balance(account, "latest"))
-                gas = self._gas(call, has, fees)
-                if nonce is None:
-                    nonce = int(eth.get_transaction_count(account, "pending"))
-        except ContractLogicError as error:
-            raise ActionError(what, _reason(error)) from error
+            fees = capped(*self.nodes.fees())
+            if after is not None:
+                fees = fees.over(after)
+            gas = self._gas(_call(account, to, data), self.nodes.balance(account), fees)
+            if nonce is None:
+                # what is proven is the least: who says less has not seen it
+                nonce = max(self.nodes.count(account, "pending"), self.nodes.used(self.nodes.header(), account))
+        except TurnedDownError as error:
+            raise ActionError(what, error.reason) from error
         except ChainError as error:
-            raise ChainError(f"{what} was not sent; 0x{payer.account.hex()} pays for gas: {error}") from error
-        return self._signed(Outgoing(what, chain, payer.account, nonce, to, data, gas, ()), fees, payer)
+            raise ChainError(f"{what} was not sent; 0x{account.hex()} pays for gas: {error}") from error
+        return _signed(Outgoing(what, self.nodes.chain_id, account, nonce, to, data, gas, ()), fees, payer)
 
-    def _gas(self, call: dict[str, Any], has: int, fees: Fees) -> int:
+    def _gas(self, call: dict[str, str], has: int, fees: Fees) -> int:
         """How much gas to offer, simulated; ChainError when the account, which has `has` wei, cannot pay for it."""
         short = f"it has {ether(has)} ether"
         try:
-            with self.node.asked() as eth:
-                eth.call(call, "latest")
-                gas = int(eth.estimate_gas(call)) * 5 // 4
+            gas = self.nodes.simulated(call) * 5 // 4
+        except TurnedDownError:
+            raise
         except ChainError as error:
             if has < _ROOM * fees.most:
                 raise ChainError(f"{short}; send it more and repeat this ({error})") from error
@@ -153,108 +198,134 @@ class Sender:
             raise ChainError(f"{short} and may need {ether(gas * fees.most)}; send it that much and repeat this")
         return gas
 
-    def _signed(self, outgoing: Outgoing, fees: Fees, payer: MemberKey) -> Outgoing:
-        """The transaction with one signed form more."""
-        fields = _call(payer.account, outgoing.to, outgoing.data) | fees.fields()
-        fields |= {"gas": outgoing.gas, "chainId": outgoing.chain, "nonce": outgoing.nonce}
-        private = payer.private.private_numbers().private_value.to_bytes(32, "big")
-        with self.node.asked() as eth:
-            raw = bytes(eth.account.sign_transaction(fields, private).raw_transaction)
-        return replace(outgoing, attempts=(*outgoing.attempts, Attempt(raw, fees)))
-
     def _first(self, outgoing: Outgoing) -> None:
-        """Keep it, then send it; what the node plainly refuses was never sent, and is not kept."""
+        """Keep it, then send it; what enough nodes plainly refuse was not sent, and is not kept."""
         self.outbox.save(outgoing)
-        try:
-            self._give(outgoing)
-        except ChainError as error:
-            if isinstance(error.__cause__, Web3RPCError) and not self._is_known(outgoing):
-                self.outbox.clear()
-                if _is_too_little(error) or self._count(outgoing, "latest") > outgoing.nonce:
-                    raise ChainError(_taken(outgoing)) from error
-                raise ChainError(
-                    f"{outgoing.what} was not sent; 0x{outgoing.account.hex()} pays for gas: {error}"
-                ) from error
-            # it may have arrived all the same, and waiting will tell
-            _log.warning("%s; waiting whether it took %s all the same", error, outgoing.what)
+        failures = self.nodes.give(outgoing.attempts[-1].raw, self.nodes.endpoints)
+        error = self._refusal(failures)
+        if error is None or self._are_enough_knowing(outgoing):
+            for failure in failures.values() if len(failures) == len(self.nodes.endpoints) else ():
+                # it may have arrived all the same, and waiting will tell
+                _log.warning("%s; waiting whether it took %s all the same", failure, outgoing.what)
+            return
+        self.outbox.clear()
+        if is_too_little(error) or self.nodes.count(outgoing.account, "latest") > outgoing.nonce:
+            raise ChainError(_taken(outgoing)) from error
+        raise ChainError(f"{outgoing.what} was not sent; 0x{outgoing.account.hex()} pays for gas: {error}") from error
 
-    def _give(self, outgoing: Outgoing) -> None:
-        with self.node.asked() as eth:
-            eth.send_raw_transaction(outgoing.attempts[-1].raw)
+    def _finish(self, outgoing: Outgoing) -> Done:
+        """Wait for what was sent to be done, send it again where it was lost, offer more where it is left lying.
 
-    def _finish(self, outgoing: Outgoing, mined: Callable[[Mined], None] | None) -> Mined:
-        """Wait for what was sent to be final, send it again where it was lost, offer more where it is left lying.
-
-        Its receipt; ActionError when it failed in its block.
+        ActionError when it failed in its block.
         """
-        if (served := self.node.chain_id) != outgoing.chain:
+        if (served := self.nodes.chain_id) != outgoing.chain:
             raise ChainError(
-                f"{outgoing.what} was sent to chain {outgoing.chain} and may not be final there; the node at"
-                f" {self.node.name} serves chain {served}: repeat this with a node of that chain, or remove"
-                f" {self.outbox.path} if that chain is gone"
+                f"{outgoing.what} was sent to chain {outgoing.chain} and may not be final there; the federation here is"
+                f" on chain {served}: repeat this with a node of that chain, or remove {self.outbox.path} if that chain"
+                " is gone"
             )
         end = time.monotonic() + self.patience
         pause, foreign = 0.05, 0
-        lying = time.monotonic(), self._height()
+        lying = time.monotonic(), self.nodes.height()
         while True:
-            # receipts are read after the block that counts: what a reorganisation undid has none, or a later one
-            newest = self.node.newest()[1]
-            used = self._count(outgoing, newest)
-            receipt = self._receipt(outgoing)
-            if receipt is not None:
-                if mined is not None:
-                    mined(receipt)
-                if int(receipt["blockNumber"]) <= newest:
-                    break
-            elif used > outgoing.nonce:
-                # asked twice: behind one address there may be nodes that do not all know the same
-                foreign += 1
+            seen = self._look(outgoing)
+            if (done := self._done(outgoing, seen)) is not None:
+                self.outbox.save(replace(outgoing, block=done.block))
+                return done
+            if seen.used > outgoing.nonce:
+                if seen.is_nowhere:
+                    # asked twice: behind one address there may be nodes that do not all know the same
+                    foreign += 1
                 if foreign > 1:
                     _log.warning("%s", _taken(outgoing))
                     self.outbox.clear()
                     raise _NeverDoneError
-            elif not self._is_known(outgoing):
-                outgoing = self._again(outgoing)
-            elif time.monotonic() - lying[0] > self.raise_after and self._height() > lying[1]:
-                if self._count(outgoing, "latest") == outgoing.nonce:
-                    outgoing = self._raised(outgoing)
-                lying = time.monotonic(), self._height()
+            elif seen.is_nowhere:
+                known = self.nodes.knowing(_hashes(outgoing))
+                if lost := [node for node, knows in known.answers.items() if not knows]:
+                    outgoing = self._again(outgoing, lost)
+                elif time.monotonic() - lying[0] > self.raise_after and self.nodes.height() > lying[1]:
+                    if self.nodes.count(outgoing.account, "latest") == outgoing.nonce:
+                        outgoing = self._raised(outgoing)
+                    lying = time.monotonic(), self.nodes.height()
             if time.monotonic() > end:
-                where = "in no block" if receipt is None else f"in block {receipt['blockNumber']}, which is not final"
-                if receipt is None and (known := self._count(outgoing, "latest")) < outgoing.nonce:
-                    where += f", and later than the {known} that the node knows of 0x{outgoing.account.hex()},"
-                raise ChainError(
-                    f"{outgoing.what} was sent (transaction 0x{outgoing.attempts[-1].digest.hex()}) and is {where}"
-                    f" after {self.patience:.0f} s; repeat this to go on waiting: it is done and paid once"
-                )
+                raise ChainError(self._not_in_time(outgoing, seen))
             time.sleep(pause)
             pause = min(2 * pause, self.pause)
-        if receipt["status"] != 1:
-            raise ActionError(outgoing.what, f"it passed when simulated and failed in block {receipt['blockNumber']}")
-        self.outbox.save(replace(outgoing, block=int(receipt["blockNumber"])))
-        return receipt
 
-    def _again(self, outgoing: Outgoing) -> Outgoing:
-        """Send what the node does not know; where it would be turned down by now, its nonce goes to something else."""
+    def _look(self, outgoing: Outgoing) -> _Looked:
+        # receipts are read after the header: what a reorganisation undid has none, or a later one
+        agreed = self.nodes.header()
+        used = self.nodes.used(agreed, outgoing.account)
+        state = self.nodes.state(agreed, outgoing.place) if used > outgoing.nonce else None
+        receipts = self.nodes.receipts(_hashes(outgoing))
+        alike = receipts.alike(self.nodes.agree)
+        return _Looked(
+            agreed, used, state, receipts, alike[0] if alike else None, alike is not None and alike[0] is None
+        )
+
+    def _done(self, outgoing: Outgoing, seen: _Looked) -> Done | None:
+        """That it is done, where that is proven; ActionError where it failed in a block that is final."""
+        if seen.used <= outgoing.nonce:
+            return None
+        receipt = seen.receipt if seen.receipt is not None and seen.receipt.block <= seen.block else None
+        is_there = seen.state is not None and outgoing.is_done(seen.state)
+        if receipt is not None and not receipt.is_done and not is_there:
+            raise ActionError(outgoing.what, f"it passed when simulated and failed in block {receipt.block}")
+        if not is_there and receipt is not None and seen.state is not None:
+            # somebody has decided about the same thing since then: that it was done is what enough nodes say alike
+            is_there = outgoing.is_past(seen.state)
+        if not is_there or (receipt is None and outgoing.to is None):
+            # of a new federation the block must be known as well
+            return None
+        if receipt is None:
+            return Done(seen.block, seen.agreed.told.header.time, 0, outgoing.place)
+        return Done(receipt.block, self.nodes.time(receipt.block), receipt.gas, outgoing.place)
+
+    def _not_in_time(self, outgoing: Outgoing, seen: _Looked) -> str:
+        """What is to be said when patience ends: how far it is, and by whose word."""
+        where = "is in no block"
+        if seen.receipt is not None:
+            where = f"is in block {seen.receipt.block}, which is not final"
+            if seen.receipt.block <= seen.block:
+                where = f"is in block {seen.receipt.block}, and what it does is not proven"
+        elif alone := {node.name: mined.block for node, mined in seen.receipts.answers.items() if mined is not None}:
+            who = ", ".join(f"{name} (block {block})" for name, block in alone.items())
+            where = (
+                f"is in a block by the word of {who} alone, which {self.nodes.enough} do not show: believe it not yet,"
+            )
+        elif (known := self.nodes.count(outgoing.account, "latest")) < outgoing.nonce:
+            where += f", and later than the {known} that {self.nodes.enough} know of 0x{outgoing.account.hex()},"
+        return (
+            f"{outgoing.what} was sent (transaction 0x{outgoing.attempts[-1].digest.hex()}) and {where}"
+            f" after {self.patience:.0f} s; repeat this to go on waiting: it is done and paid once"
+        )
+
+    def _again(self, outgoing: Outgoing, to: list[Endpoint]) -> Outgoing:
+        """Send it to who does not know it; where it would be turned down by now, its nonce goes to something else."""
         try:
-            with self.node.asked() as eth:
-                eth.call(_call(outgoing.account, outgoing.to, outgoing.data), "latest")
-        except ContractLogicError as error:
-            if self._receipt(outgoing) is not None:
+            if len(to) >= self.nodes.agree:
+                self.nodes.simulated(_call(outgoing.account, outgoing.to, outgoing.data), gas=False)
+        except TurnedDownError as error:
+            receipts = self.nodes.receipts(_hashes(outgoing)).answers.values()
+            if sum(mined is not None for mined in receipts) >= self.nodes.agree:
                 # it is what turned itself down: it was done in this moment
                 return outgoing
             _log.warning(
-                "%s was signed and is in no block; by now it would be turned down: %s", outgoing.what, _reason(error)
+                "%s was signed and is in no block; by now it would be turned down: %s", outgoing.what, error.reason
             )
             raise _NeverDoneError(outgoing.nonce, outgoing.attempts[-1].fees) from error
-        try:
-            self._give(outgoing)
         except ChainError as error:
-            if _is_too_little(error):
-                return self._raised(outgoing)
-            # clients word it each in their own way; what counts is whether it arrived, or its nonce is used
-            if not self._is_known(outgoing) and self._count(outgoing, "latest") <= outgoing.nonce:
-                raise ChainError(f"{outgoing.what} is signed and cannot be sent: {error}") from error
+            # too few answer, or they do not agree; they are asked again
+            _log.warning("%s", error)
+        error = self._refusal(self.nodes.give(outgoing.attempts[-1].raw, to))
+        if error is None:
+            return outgoing
+        if is_too_little(error):
+            return self._raised(outgoing)
+        # clients word it each in their own way; what counts is whether it arrived, or its nonce is used
+        if not self._are_enough_knowing(outgoing) and self.nodes.count(outgoing.account, "latest") <= outgoing.nonce:
+            raise ChainError(f"{outgoing.what} is signed and cannot be sent: {error}") from error
         return outgoing
 
     def _raised(self, outgoing: Outgoing) -> Outgoing:
@@ -262,8 +333,7 @@ class Sender:
         old = outgoing.attempts[-1].fees
         if len(outgoing.attempts) == MAX_ATTEMPTS:
             return outgoing
-        with self.node.asked() as eth:
-            fees = fees_asked(eth)[0].over(old)
+        fees = self.nodes.fees()[0].over(old)
         if fees.most > fee_cap():
             _log.warning(
                 "%s offers %s gwei and is in no block; it would have to offer %s, more than %s allows",
@@ -274,47 +344,30 @@ class Sender:
         if payer.account != outgoing.account:
             _log.warning("0x%s paid for %s and its key is gone: it waits", outgoing.account.hex(), outgoing.what)
             return outgoing
-        raised = self._signed(outgoing, fees, payer)
+        raised = _signed(outgoing, fees, payer)
         self.outbox.save(raised)
         _log.warning("%s is in no block; it offers %s gwei now, not %s", raised.what, gwei(fees.most), gwei(old.most))
-        try:
-            self._give(raised)
-        except ChainError as error:
-            _log.warning("%s", error)
+        for failure in self.nodes.give(raised.attempts[-1].raw, self.nodes.endpoints).values():
+            _log.warning("%s", failure)
         return raised
 
-    def _receipt(self, outgoing: Outgoing) -> Mined | None:
-        for attempt in reversed(outgoing.attempts):
-            with self.node.asked() as eth:
-                try:
-                    return eth.get_transaction_receipt(attempt.digest)
-                except TransactionNotFound:
-                    pass
-        return None
+    def _refusal(self, failures: dict[Endpoint, ChainError]) -> RefusedByNodeError | None:
+        """The word of one of those who plainly refuse a transaction, where these are enough."""
+        refusals = [failure for failure in failures.values() if isinstance(failure, RefusedByNodeError)]
+        return refusals[0] if len(refusals) >= self.nodes.agree else None
 
-    def _is_known(self, outgoing: Outgoing) -> bool:
-        """Whether the node has it, in a block or waiting for one."""
-        for attempt in reversed(outgoing.attempts):
-            with self.node.asked() as eth:
-                try:
-                    eth.get_transaction(attempt.digest)
-                    return True
-                except TransactionNotFound:
-                    pass
-        return False
-
-    def _count(self, outgoing: Outgoing, block: int | str) -> int:
-        with self.node.asked() as eth:
-            return int(eth.get_transaction_count(Web3.to_checksum_address(outgoing.account), block))
-
-    def _height(self) -> int:
-        with self.node.asked() as eth:
-            return int(eth.block_number)
+    def _are_enough_knowing(self, outgoing: Outgoing) -> bool:
+        return sum(self.nodes.knowing(_hashes(outgoing)).answers.values()) >= self.nodes.agree
 
 
-def _is_too_little(error: ChainError) -> bool:
-    text = str(error).lower()
-    return "underpriced" in text or "fee too low" in text or "base fee" in text
+def _signed(outgoing: Outgoing, fees: Fees, payer: MemberKey) -> Outgoing:
+    """The transaction with one signed form more."""
+    form = Transaction(outgoing.chain, outgoing.nonce, outgoing.to, outgoing.data, outgoing.gas, fees)
+    return replace(outgoing, attempts=(*outgoing.attempts, Attempt(form.signed(payer), fees)))
+
+
+def _hashes(outgoing: Outgoing) -> list[bytes]:
+    return [attempt.digest for attempt in reversed(outgoing.attempts)]
 
 
 def _taken(outgoing: Outgoing) -> str:
@@ -324,14 +377,6 @@ def _taken(outgoing: Outgoing) -> str:
     )
 
 
-def _call(account: bytes, to: bytes | None, data: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = {"from": Web3.to_checksum_address(account), "data": "0x" + data.hex(), "value": 0}
-    return fields if to is None else fields | {"to": Web3.to_checksum_address(to)}
-
-
-def _reason(error: ContractLogicError) -> str:
-    data = error.data
-    if isinstance(data, str) and data.startswith("0x08c379a0"):
-        return revert_reason(bytes.fromhex(data[2:]))
-    # a node that gives no data says it in its message, before which web3 puts those words once more
-    return str(error.message or "").rpartition("execution reverted: ")[2] or "no reason given"
+def _call(account: bytes, to: bytes | None, data: bytes) -> dict[str, str]:
+    fields = {"from": "0x" + account.hex(), "data": "0x" + data.hex(), "value": "0x0"}
+    return fields if to is None else fields | {"to": "0x" + to.hex()}

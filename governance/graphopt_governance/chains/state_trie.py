@@ -67,12 +67,9 @@ class TrieStorage:
 
     def __init__(self, nodes: Nodes, state_root: bytes, address: bytes, *, check_code: bool = True) -> None:
         self._nodes = nodes
-        account = _lookup(nodes, state_root, keccak(address))
-        fields = _decode(account) if account is not None else []
-        if len(fields) != 4:
+        fields = account_fields(nodes, state_root, address)
+        if fields is None:
             raise ChainError(f"there is no contract at 0x{address.hex()}")
-        if not all(isinstance(field, bytes) for field in fields):
-            raise ChainError("the chain's state has an account that is none")
         if check_code and fields[3].hex() != artifact()["code_hash"]:
             raise ChainError(f"the contract at 0x{address.hex()} is not the federation's: its code differs")
         self._root = fields[2]
@@ -84,6 +81,17 @@ class TrieStorage:
 
     def expect(self, keys: Sequence[int]) -> None:
         """Nothing: the nodes are at hand."""
+
+
+def account_fields(nodes: Nodes, state_root: bytes, address: bytes) -> list[bytes] | None:
+    """An account's nonce, balance, storage root and code hash; None where it is proven that there is none."""
+    account = _lookup(nodes, state_root, keccak(address))
+    fields = _decode(account) if account is not None else []
+    if len(fields) != 4:
+        return None
+    if not all(isinstance(field, bytes) for field in fields):
+        raise ChainError("the chain's state has an account that is none")
+    return cast("list[bytes]", fields)
 
 
 def _lookup(nodes: Nodes, root: bytes, key: bytes) -> bytes | None:

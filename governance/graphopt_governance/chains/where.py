@@ -49,6 +49,19 @@ class Where:
             raise ChainError(f"{wanted} of {len(endpoints)} nodes cannot agree; name 1 to {MAX_ENDPOINTS} nodes")
         return replace(self, ledger=None, endpoints=endpoints, agree=wanted)
 
+    def reached_instead_by(self, endpoints: tuple[str, ...]) -> Where:
+        """The same federation, reached by these nodes, of which no fewer must agree than was said for it.
+
+        ChainError when there are not as many: who names a single node has not thereby said that one is enough.
+        """
+        if len(endpoints) < self.agree:
+            raise ChainError(
+                f"{self.agree} nodes must agree on this federation, and {len(endpoints)} named instead (GRAPHOPT_CHAIN,"
+                f" --chain): name {self.agree} or more, or say that fewer are enough by joining again (fed join"
+                " --agree)"
+            )
+        return self.reached_by(endpoints, max(self.agree, len(endpoints) // 2 + 1))
+
     def to_json(self) -> dict[str, Any]:
         """The document that `federation.json` holds."""
         document: dict[str, Any] = {

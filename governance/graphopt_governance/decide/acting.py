@@ -14,6 +14,7 @@ from typing import Any
 
 from graphopt.bundle import Manifest, check_files, read_manifest
 from graphopt.errors import RefusedError
+from graphopt.files import open_file
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.decide.deciding import sign_decoded
 from graphopt_governance.decide.founding import own_federation
@@ -93,7 +94,7 @@ def roll_back(member: Member, bundle: str | Path, *, output: Path | None = None)
 
 def put_report(member: Member, bundle: str | Path, file: Path) -> Acted:
     """Put the SHA-256 of a report about a bundle on record; one member with the right to report does that alone."""
-    with file.open("rb") as content:
+    with open_file(file) as content:
         evidence = hashlib.file_digest(content, "sha256").digest()
     return _act(member, Kind.REPORT, None, subject=digest_of(bundle), evidence=evidence)
 

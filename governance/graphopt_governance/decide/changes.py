@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphopt_governance.chains.chain import Chain
+from graphopt_governance.decide.able import check_change
 from graphopt_governance.decide.governing import MAX_DELAY, MAX_MEMBERS, WEEK, draft
 from graphopt_governance.errors import BallotError
 from graphopt_governance.exchange.ballot import Ballot
@@ -80,7 +81,10 @@ def draft_cancel(chain: Chain) -> Ballot:
 
 def _draft(chain: Chain, kind: Kind, **fields: Any) -> Ballot:
     # once signed it waits; it must not have expired when it is ready
-    return draft(chain, kind, lasts=WEEK + chain.snapshot().state.number("delay"), **fields)
+    state = chain.snapshot().state
+    ballot = draft(chain, kind, lasts=WEEK + state.number("delay"), **fields)
+    check_change(ballot.action, state)
+    return ballot
 
 
 def _member(state: State, number: int) -> Member:

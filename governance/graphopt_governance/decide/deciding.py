@@ -18,7 +18,7 @@ from graphopt.bundle import Manifest, check_files, read_manifest
 from graphopt.errors import RefusedError
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.decide.founding import own_federation
-from graphopt_governance.decide.governing import WEEK, draft_approval, relay
+from graphopt_governance.decide.governing import WEEK, draft_approval, now_on, relay
 from graphopt_governance.decide.relaying import merged
 from graphopt_governance.decide.review import NOT_REBUILT, Measured, check_ballot, count, lines, member_lines, review
 from graphopt_governance.errors import BallotError, ProposalError
@@ -228,7 +228,7 @@ def sign_decoded(
     member = ballot.check_signer(key.account, snapshot.state)
     ask(ballot.describe() if told is None else told)
     counting = replace(ballot, signatures=tuple(ballot.counting(snapshot.state).values()))
-    return counting.signed(key, snapshot.state), member
+    return counting.signed(key, snapshot.state, now_on(snapshot)), member
 
 
 def _approve_ballot(

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from graphopt_governance.chains.chain import Chain, Checkpoint
+from graphopt_governance.chains.floors import Floors, Seen
 from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.chains.looking import look_at
 from graphopt_governance.chains.opening import deploy, open_chain, reach
 from graphopt_governance.chains.where import Where, read_where
+from graphopt_governance.decide.able import check_founding
 from graphopt_governance.decide.governing import MAX_DELAY, MAX_MEMBERS, Standing, found, standing
 from graphopt_governance.errors import BallotError, ChainError
 from graphopt_governance.exchange.cards import Card
@@ -34,7 +37,7 @@ class Charter:
     delay: int = 0
 
     def check(self) -> None:
-        """BallotError for a federation that the contract would not make."""
+        """BallotError for a federation that the contract would not make, or that could not do what it is for."""
         if not 1 <= len(self.cards) <= MAX_MEMBERS:
             raise BallotError(f"a federation has 1 to {MAX_MEMBERS} members, not {len(self.cards)}")
         for what in ("account", "signing"):
@@ -44,6 +47,7 @@ class Charter:
         voters = sum(1 for card in self.cards if card.rights & Right.APPROVE)
         if not 1 <= self.quorum <= voters:
             raise BallotError(f"a quorum of {self.quorum} cannot be: {voters} of the members may approve")
+        check_founding([card.rights for card in self.cards], self.quorum)
         if not 0 <= self.delay <= MAX_DELAY:
             raise BallotError(f"a delay is 0 to {MAX_DELAY} seconds, not {self.delay}")
 
@@ -87,7 +91,10 @@ def found_federation(
 
 
 def require_none(home: Home, ledger: Path | None = None) -> None:
-    """Return when `home` is in no federation yet, and none is in the file `ledger`; BallotError when there is one."""
+    """Return when `home` is in no federation yet, and none is in the file `ledger`; BallotError when there is one.
+
+    ChainError where the home was in one, and its ledger is gone.
+    """
     where = read_where(home)
     if where is not None:
         raise BallotError(f"this home is in a federation already, on chain {where.domain.chain_id} ({home.federation})")
@@ -96,12 +103,14 @@ def require_none(home: Home, ledger: Path | None = None) -> None:
     place = ledger or home.ledger
     if not home.endpoints and Ledger.is_made(place):
         raise BallotError(f"there is a federation at {place} already")
+    Floors(home.proofs).require_none()
 
 
 def own_federation(home: Home, passphrase: Passphrase = passphrase_from_environment) -> Chain:
     """The chain of the federation of `home`; BallotError when it is in none."""
     chain = open_chain(home, passphrase)
     if chain is None:
+        Floors(home.proofs).require_none()
         raise BallotError(
             f"there is no federation at {home.folder}: `graphopt fed init` founds one, `graphopt fed join` joins one"
         )
@@ -126,12 +135,17 @@ class Joining:
     standing: Standing
     own: Member | None
     basis: str
+    replayed: bool | None = None
+    """Of a ledger: whether its history was executed again, or there is no virtual machine here to do so."""
 
     def describe(self) -> list[str]:
         """The federation, one line for each thing."""
         now, names = self.standing, Names(self.invitation.names)
         lines = [f"join the federation 0x{self.where.domain.contract.hex()} on chain {self.where.domain.chain_id}"]
         lines.append(f"  read from: {self.basis}")
+        if self.replayed is not None:
+            how = "executed again from its founding, block for block" if self.replayed else _NOT_REPLAYED
+            lines.append(f"  its history: {how}")
         lines.append(f"  approvals needed: {now.quorum} of {len(now.members)} members")
         lines.append(f"  changes that give power wait: {now.delay} seconds")
         for member in now.members:
@@ -181,8 +195,12 @@ def prepare_to_join(
     if ledger is not None:
         where = Where(invitation.domain, invitation.first_block, ledger.absolute())
     elif home.endpoints:
-        known = before.checkpoint if before is not None and before.domain == where.domain else None
-        where = replace(where.reached_by(home.endpoints, agree), checkpoint=checkpoint or known)
+        known = before if before is not None and before.domain == where.domain else where
+        if agree is not None:
+            reached = where.reached_by(home.endpoints, agree)
+        else:
+            reached = replace(where, agree=known.agree).reached_instead_by(home.endpoints)
+        where = replace(reached, checkpoint=checkpoint or known.checkpoint)
     elif before is not None and before.domain == where.domain:
         where = before
     else:
@@ -190,11 +208,22 @@ def prepare_to_join(
     domain = before.domain if before is not None else _own_ledger(home)
     if domain is not None and domain != where.domain and not instead:
         raise ChainError(f"this home is in another federation, on chain {domain.chain_id}; --replace leaves that one")
-    chain = reach(where, home, passphrase)
+    if domain is not None and not instead and (other := _other_place(home, before, where)) is not None:
+        raise ChainError(
+            f"this home has this federation at {other}: another place can show another history of it, so it is taken"
+            " only with --replace"
+        )
+    if where.ledger is not None:
+        chain, replayed = look_at(home.folder / where.ledger, where.domain)
+    else:
+        chain, replayed = reach(where, home, passphrase), None
+    snapshot, floors = chain.snapshot(), Floors(home.proofs)
+    seen = floors.read(where.domain)
+    floors.refuse_less(where.domain, seen, Seen.of(snapshot), "the chain", newest=True, ancestor=snapshot.ancestor)
     now = standing(chain)
     account = account_at(home.member_key)
     own = next((member for member in now.members if member.account == account), None)
-    return Joining(where, invitation, now, own, chain.basis)
+    return Joining(where, invitation, now, own, chain.basis, replayed)
 
 
 def _own_ledger(home: Home) -> Any:
@@ -202,8 +231,24 @@ def _own_ledger(home: Home) -> Any:
     return chain.domain if chain is not None else None
 
 
+def _other_place(home: Home, before: Where | None, where: Where) -> str | None:
+    """The place at which a home has a federation, where `where` is another one."""
+    if before is None:
+        before = replace(where, ledger=home.ledger, endpoints=())
+    if where.endpoints or before.endpoints:
+        return None if set(where.endpoints) == set(before.endpoints) else _named(before)
+    ledgers = [(home.folder / place.ledger).resolve() for place in (before, where) if place.ledger is not None]
+    return None if len(set(ledgers)) == 1 else _named(before)
+
+
+def _named(place: Where) -> str:
+    # a URL may hold the key of an account
+    return str(place.ledger) if place.ledger is not None else f"{len(place.endpoints)} nodes that it names"
+
+
 def _first_block(chain: Chain) -> int:
     return chain.events("RulesChanged")[0].block
 
 
+_NOT_REPLAYED = "NOT EXECUTED AGAIN, as there is no virtual machine here: what it shows is its keeper's word"
 _WORDS = {"account": "account", "signing": "signing key"}

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from graphopt.bundle import Manifest
-from graphopt_governance.chains.chain import Chain, Receipt
+from graphopt_governance.chains.chain import Chain, Receipt, Snapshot
+from graphopt_governance.chains.floors import Floors
 from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.decide.able import check_founding
 from graphopt_governance.errors import BallotError
-from graphopt_governance.exchange.ballot import Ballot, event_json, member_json, needed
+from graphopt_governance.exchange.ballot import Ballot, check_deadline, event_json, member_json, needed
 from graphopt_governance.home import Home
 from graphopt_governance.keys.key_files import Passphrase, passphrase_from_environment
 from graphopt_governance.keys.member_key import load_member_key
@@ -65,9 +67,11 @@ def member_card(
 def found(home: Home, members: Sequence[Founder], quorum: int, delay: int = 0, ledger: Path | None = None) -> Chain:
     """A new federation of `members` on the embedded chain, in the file `ledger`, else in `home`.
 
-    ChainError when there is one already.
+    ChainError when there is one already, BallotError for one that could not do what it is for.
     """
-    return Ledger.create(ledger or home.ledger, members, quorum, delay, only_new=True)
+    check_founding([member.rights for member in members], quorum)
+    chain = Ledger.create(ledger or home.ledger, members, quorum, delay, only_new=True)
+    return chain.remembering(Floors(home.proofs))
 
 
 def draft(chain: Chain, kind: Kind, *, lasts: int = WEEK, **fields: Any) -> Ballot:
@@ -77,10 +81,16 @@ def draft(chain: Chain, kind: Kind, *, lasts: int = WEEK, **fields: Any) -> Ball
         kind,
         epoch=0 if kind is Kind.REMOVE else snapshot.state.number("epoch"),
         nonce=snapshot.state.record(fields["subject"]).nonce if kind <= Kind.RESTORE else 0,
-        deadline=max(int(time.time()), snapshot.time) + lasts,
+        deadline=now_on(snapshot) + lasts,
         **fields,
     )
+    check_deadline(action, now_on(snapshot))
     return Ballot(chain.domain, action)
+
+
+def now_on(snapshot: Snapshot) -> int:
+    """The time (seconds since the epoch) by which deadlines on a chain are reckoned."""
+    return max(int(time.time()), snapshot.time)
 
 
 def draft_approval(
@@ -106,7 +116,8 @@ def sign_ballot(
     """The ballot with the signature of the member whose keys are in `home`.  Show `ballot.describe()` first."""
     if ballot.domain != chain.domain:
         raise BallotError("this ballot is for another federation, or for another chain")
-    return ballot.signed(load_member_key(home.member_key, passphrase, make=False), chain.snapshot().state)
+    snapshot = chain.snapshot()
+    return ballot.signed(load_member_key(home.member_key, passphrase, make=False), snapshot.state, now_on(snapshot))
 
 
 def relay(ballot: Ballot, chain: Chain) -> Receipt:

@@ -15,12 +15,13 @@ from typing import Any, Protocol, cast
 from graphopt.bundle import Manifest
 from graphopt.errors import RefusedError
 from graphopt_governance.chains.chain import Chain, Snapshot
+from graphopt_governance.decide.able import check_change, check_signers, warning
 from graphopt_governance.errors import BallotError, ProposalError
-from graphopt_governance.exchange.ballot import Ballot, needed
+from graphopt_governance.exchange.ballot import Ballot, check_deadline, needed
 from graphopt_governance.exchange.names import Names
 from graphopt_governance.exchange.proposal import Proposal
 from graphopt_governance.protocol.action import Action, Kind, model_id, names_of
-from graphopt_governance.protocol.batch import Batch
+from graphopt_governance.protocol.batch import MAX_SIZE, Batch
 from graphopt_governance.protocol.contract import Status
 from graphopt_governance.protocol.subject import build_key
 from graphopt_governance.verdict.verify import Code, judge_at
@@ -92,6 +93,9 @@ def check_ballot(ballot: Ballot, chain: Chain) -> Snapshot:
             f" ({_changes(chain, action.epoch, epoch)}), so no signature on it counts any more: make a new one and sign"
             " again"
         )
+    check_deadline(action, now)
+    check_signers(ballot, snapshot.state)
+    check_change(action, snapshot.state)
     _check_record(action, snapshot)
     return snapshot
 
@@ -140,6 +144,8 @@ def member_lines(ballot: Ballot, snapshot: Snapshot, names: Names) -> list[str]:
             "sealing key": action.sealing != member.sealing,
         }
         shown.append(f"  what changes: {', '.join(what for what, other in changes.items() if other) or 'nothing'}")
+    if why := warning(action, state):
+        shown.append(f"  AFTERWARDS {why}")
     return shown
 
 
@@ -247,6 +253,8 @@ def _check_record(action: Action, snapshot: Snapshot) -> None:
             raise BallotError(f"the approval would have ended at {utc(action.expires)}; propose it again")
         if action.expires >= MAX_EXPIRY:
             raise BallotError(f"an approval ends before second {MAX_EXPIRY} of the epoch, or never")
+        if action.kind is Kind.BATCH and not 1 <= action.amount <= MAX_SIZE:
+            raise BallotError(f"a batch has 1 to {MAX_SIZE} manifests, not {action.amount}")
     elif action.kind is Kind.REVOKE and status is Status.REVOKED:
         raise BallotError("this is revoked already; nothing more is to be signed")
     elif action.kind is Kind.SUSPEND and status in _WITHDRAWN:

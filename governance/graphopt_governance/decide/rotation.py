@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.decide.changes import draft_rotation
+from graphopt_governance.decide.governing import now_on
 from graphopt_governance.errors import BallotError
 from graphopt_governance.exchange.ballot import Ballot
 from graphopt_governance.exchange.cards import Card
@@ -36,7 +37,10 @@ class Rotation:
 
     def signed(self, chain: Chain) -> Ballot:
         """The ballot with the member's own vote, if he has one: by it the others know that he asks for it himself."""
-        return self.ballot.signed(self.voter, chain.snapshot().state) if self.voter is not None else self.ballot
+        if self.voter is None:
+            return self.ballot
+        snapshot = chain.snapshot()
+        return self.ballot.signed(self.voter, snapshot.state, now_on(snapshot))
 
 
 def prepare_rotation(home: Home, chain: Chain, passphrase: Passphrase = passphrase_from_environment) -> Rotation:

@@ -8,6 +8,7 @@ signed (`describe`), and a signature in it is worth nothing until it was checked
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,11 @@ SINGLE = frozenset({Kind.PROPOSE, Kind.SUSPEND, Kind.REPORT})
 """What one member does alone; all else needs a quorum."""
 
 MAX_SIGNATURES = 32
+MAX_LASTING = 366 * 86400
+MAX_REMOVAL_LASTING = 30 * 86400
+"""For how many seconds a signature may count.  One that removes a member counts to its end, whatever is cancelled and
+however few must sign by then, so it ends sooner."""
+
 _RIGHTS: Mapping[Kind, Right] = {
     Kind.PROPOSE: Right.PROPOSE,
     Kind.REVOKE: Right.REVOKE,
@@ -63,9 +69,14 @@ class Ballot:
             raise BallotError(f"0x{account.hex()} has signed this already")
         return number
 
-    def signed(self, key: MemberKey, state: State) -> Ballot:
-        """The ballot with one signature more; BallotError when `key` is not that of a member who may sign this."""
+    def signed(self, key: MemberKey, state: State, now: int | None = None) -> Ballot:
+        """The ballot with one signature more; BallotError when `key` is not that of a member who may sign this.
+
+        BallotError, too, where it would count for too long after `now` (seconds since the epoch; the clock's where it
+        is None).
+        """
         self.check_signer(key.account, state)
+        check_deadline(self.action, int(time.time()) if now is None else now)
         return replace(self, signatures=(*self.signatures, key.sign(self.action.identity(self.domain))))
 
     def counting(self, state: State) -> dict[bytes, bytes]:
@@ -176,6 +187,18 @@ class Ballot:
         return ballot
 
 
+def check_deadline(action: Action, now: int) -> None:
+    """BallotError for an action whose signatures would count for longer than anybody can overlook."""
+    removes = action.kind is Kind.REMOVE
+    most = MAX_REMOVAL_LASTING if removes else MAX_LASTING
+    if action.deadline > now + most:
+        why = ", because nothing but its end voids it" if removes else ""
+        raise BallotError(
+            f"signatures on this would count until {utc(action.deadline)}, and may for {most // 86400} days{why}: make"
+            " a ballot that ends sooner"
+        )
+
+
 def unasked(lines: Sequence[str]) -> None:
     """Nobody is asked: whoever calls from Python has decided."""
 
@@ -226,7 +249,7 @@ _SENTENCES: Mapping[Kind, str] = {
     Kind.REMOVE: "remove a member, at once",
     Kind.QUORUM: "change how many approvals are needed",
     Kind.DELAY: "change how long changes of the federation wait",
-    Kind.CANCEL: "void everything that waits or was signed so far",
+    Kind.CANCEL: "void everything that waits or was signed so far, but removals",
 }
 
 _VERSION = ("manifest", "model", "version", "expires", "build")

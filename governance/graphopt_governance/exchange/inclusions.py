@@ -17,7 +17,7 @@ from graphopt import strict_json
 from graphopt.errors import BundleError
 from graphopt_governance.documents import read_file, write_document
 from graphopt_governance.errors import DocumentError, InclusionError
-from graphopt_governance.protocol.batch import MAX_PROOF, Batch, Inclusion
+from graphopt_governance.protocol.batch import MAX_PROOF, MAX_SIZE, Batch, Inclusion
 
 FORMAT = "graphopt/inclusion/v1"
 _MAX_BYTES = 1 << 14
@@ -109,7 +109,7 @@ def _hash(value: object) -> bytes:
 
 
 def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 2**MAX_PROOF:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_SIZE:
         _refuse(f"{json.dumps(value)[:80]} is not a place in a batch")
     return value
 

@@ -25,6 +25,8 @@ from typing import Any, BinaryIO, cast
 from graphopt import strict_json
 from graphopt.bundle import MANIFEST_NAME, Manifest, open_plain, save_manifest
 from graphopt.bundle.statement import MAX_ENVELOPE, check_name, parse_manifest
+from graphopt.files import open_file
+from graphopt.private import PrivateFolder
 from graphopt_governance.documents import MAX_BYTES, Fields, write_document
 from graphopt_governance.errors import ProposalError
 from graphopt_governance.exchange.ballot import Ballot
@@ -112,7 +114,7 @@ def write_proposal(folder: Path, model: str, manifest: Manifest, ballot: Ballot,
             here = source if name == MODEL else source.parent / name
             target = folder / SOURCE / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            with here.open("rb") as file, target.open("xb") as copy:
+            with open_file(here) as file, target.open("xb") as copy:
                 _copy(file, copy, here, sha256)
     write_document(folder / NOTE, {"format": FORMAT, "model": model}, "the proposal")
     save_manifest(folder, manifest)
@@ -171,9 +173,9 @@ def private_source(proposal: Proposal) -> Generator[Path]:
     """
     if not proposal.has_source:
         raise ProposalError(f"{proposal.folder} holds no source; say where the model is (--source)")
-    with tempfile.TemporaryDirectory(prefix="graphopt-source-") as private:
+    with PrivateFolder() as private:
         for name, sha256 in source_files(proposal.manifest).items():
-            target = Path(private) / name
+            target = private / name
             target.parent.mkdir(parents=True, exist_ok=True)
             path = proposal.folder / SOURCE / name
             with open_plain(proposal.folder, f"{SOURCE}/{name}") as file, target.open("xb") as copy:
@@ -181,7 +183,7 @@ def private_source(proposal: Proposal) -> Generator[Path]:
                 _require(hashlib.file_digest(file, "sha256").hexdigest(), path, sha256)
                 file.seek(0)
                 _copy(file, copy, path, sha256)
-        yield Path(private) / MODEL
+        yield private / MODEL
 
 
 def _read_batch(folder: Path, note: object, ballot: Ballot) -> Proposal:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from graphopt_governance.errors import KeyFileError
+from graphopt_governance.keys.own_files import read_own_file
 
 Passphrase = Callable[[], str | None]
 """Asked only when one is needed; None when there is none."""
@@ -67,28 +67,11 @@ def checked_passphrase(given: str | None) -> str | None:
 
 
 def read_key_file(path: Path, most: int = _MAX_KEY_FILE) -> bytes | None:
-    """The content of a key file, None when there is none; KeyFileError when others than its owner can open it.
+    """The content of a key file, None when there is none; KeyFileError when it breaks the rule of `own_files`.
 
-    KeyFileError, too, for one of more than `most` bytes.
+    KeyFileError, too, when others than its owner can open it, and for one of more than `most` bytes.
     """
-    try:
-        # O_NONBLOCK: a FIFO in the place of a key must not hang the reader
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise KeyFileError(f"the key file {path} cannot be opened: {error.strerror}") from error
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(handle)
-        raise KeyFileError(f"the key file {path} is not a plain file")
-    with os.fdopen(handle, "rb") as file:
-        if mode & 0o077:
-            raise KeyFileError(f"the key file {path} can be opened by others; make it yours alone: chmod 600 {path}")
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise KeyFileError(f"the key file {path} has more than {most} bytes")
-    return content
+    return read_own_file(path, "the key file", most, KeyFileError, secret=True)
 
 
 def make_private_folder(path: Path) -> None:

@@ -21,6 +21,7 @@ from graphopt_governance.keys.key_files import (
     passphrase_from_environment,
     read_key_file,
 )
+from graphopt_governance.keys.undumped import keep_to_itself
 
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _ECDSA = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
@@ -61,6 +62,7 @@ def load_member_key(
     """The key in the V3 keystore at `path`, made on first use when `make`; KeyFileError when it cannot be had."""
     from eth_keyfile.keyfile import decode_keyfile_json
 
+    keep_to_itself()
     content = read_key_file(path)
     if content is None:
         if not make:

@@ -22,6 +22,7 @@ from graphopt_governance.keys.key_files import (
     passphrase_from_environment,
     read_key_file,
 )
+from graphopt_governance.keys.undumped import keep_to_itself
 
 _PREFIX = "age"
 _AGE_FILE = b"age-encryption.org/v1\n"
@@ -53,6 +54,7 @@ def load_sealing_key(
 ) -> SealingKey:
     """The key in the age identity file at `path`, made on first use when `make`; KeyFileError when it cannot be had."""
     age = library()
+    keep_to_itself()
     content = read_key_file(path)
     if content is None:
         if not make:

@@ -25,6 +25,7 @@ from graphopt_governance.keys.key_files import (
     read_key_file,
 )
 from graphopt_governance.keys.pkcs8 import encrypted_pem
+from graphopt_governance.keys.undumped import keep_to_itself
 
 _ECDSA = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
@@ -54,6 +55,7 @@ def load_signing_key(
     path: Path, passphrase: Passphrase = passphrase_from_environment, *, make: bool = True
 ) -> SigningKey:
     """The key in the PKCS#8 file at `path`, made on first use when `make`; KeyFileError when it cannot be had."""
+    keep_to_itself()
     content = read_key_file(path)
     if content is None:
         if not make:

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_PROOF = 40
+MAX_SIZE = 2**MAX_PROOF
+"""As many leaves as a path can tell apart.  The contract asks only that a path is short: of a larger batch, which no
+member signs here, it would take the few leaves whose path is short enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Inclusion:
 
     def holds(self, digest: bytes, commitment: bytes) -> bool:
         """Whether it is so for `digest` and `commitment` (32 bytes each).  RFC 9162, 2.1.3.2."""
-        if not 0 <= self.index < self.size or len(self.path) > MAX_PROOF:
+        if not 0 <= self.index < self.size <= MAX_SIZE or len(self.path) > MAX_PROOF:
             return False
         node, at, last = _leaf(digest), self.index, self.size - 1
         for step in self.path:

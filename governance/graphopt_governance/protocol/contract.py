@@ -91,7 +91,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of the contract: its block and that block's time, and what it says, by name."""
+    """One event of the contract: its block and that block's time (0 where it was not asked for), and what it says."""
 
     name: str
     block: int
@@ -106,6 +106,20 @@ def deployment(founders: Sequence[Founder], quorum: int, delay: int) -> bytes:
     )
     code = bytes.fromhex(artifact()["bytecode"][2:])
     return code + word(96) + word(quorum) + word(delay) + word(len(founders)) + members
+
+
+def deployed(code: bytes) -> tuple[tuple[Founder, ...], int, int]:
+    """The founders, quorum and delay of such init code; ValueError for what is none."""
+    start = len(bytes.fromhex(artifact()["bytecode"][2:]))
+    words = [code[at : at + 32] for at in range(start, len(code), 32)]
+    founders = tuple(
+        Founder(words[at][12:], Right(int.from_bytes(words[at + 1], "big") & 31), words[at + 2], words[at + 3])
+        for at in range(4, len(words) - 3, 4)
+    )
+    quorum, delay = (int.from_bytes(words[at], "big") for at in (1, 2)) if len(words) > 4 else (0, 0)
+    if (len(code) - start) % 32 or deployment(founders, quorum, delay) != code:
+        raise ValueError("not code that founds a federation")
+    return founders, quorum, delay
 
 
 def execution(action: Action, signatures: Sequence[bytes] = ()) -> bytes:
@@ -167,12 +181,20 @@ class State:
         """The number of the member who has or had this signing key; 0 for nobody."""
         return self._map("holders", signing)
 
-    def expect(self, digest: bytes, signing: bytes) -> None:
-        """Say that a manifest's digest and its signer's key will be judged: fewer questions to who is far away."""
-        self._storage.expect([_slot(self._layout["records"], digest), _slot(self._layout["holders"], signing)])
-        base = _slot(self._layout["members"], word(self.holder(signing)))
-        model = _slot(self._layout["models"], self.record(digest).model + bytes(12))
-        self._storage.expect([model, base, base + 2, base + 3])
+    def expect(self, *pairs: tuple[bytes, bytes]) -> None:
+        """Say that manifests' digests, each with its signer's key, will be judged: fewer questions to who is far away.
+
+        However many there are, they are asked about together, in three steps.
+        """
+        records, holders = self._layout["records"], self._layout["holders"]
+        self._storage.expect(
+            [_slot(records, digest) for digest, _ in pairs] + [_slot(holders, key) for _, key in pairs]
+        )
+        bases = [_slot(self._layout["members"], word(self.holder(signing))) for _, signing in pairs]
+        models = [_slot(self._layout["models"], self.record(digest).model + bytes(12)) for digest, _ in pairs]
+        self._storage.expect(models + [base + offset for base in bases for offset in (0, 2, 3)])
+        accounts = [word(self._storage.slot(base))[12:] for base in bases]
+        self._storage.expect([_slot(self._layout["standing"], bytes(12) + account) for account in accounts])
 
     def member(self, number: int) -> Member | None:
         """The member with this number; None when there is none now."""
@@ -197,6 +219,10 @@ class State:
     def waiting(self, identity: bytes) -> int:
         """When an approved action may be executed (seconds since the epoch); 0 when it is not waiting."""
         return self._map("waiting", identity)
+
+    def seen(self, identity: bytes) -> bool:
+        """Whether a proposal or a report, by its identity, is on record."""
+        return self._map("seen", identity) > 0
 
     def number(self, variable: str) -> int:
         """A plain variable: epoch, quorum, delay, size, voters, joined."""

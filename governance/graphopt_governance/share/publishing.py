@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from graphopt import strict_json
 from graphopt.bundle import Gate, check_files, read_manifest
+from graphopt.private import PrivateFolder
 from graphopt_governance.chains.opening import open_chain
 from graphopt_governance.errors import SealingError
 from graphopt_governance.exchange.inclusions import find_inclusion
@@ -66,7 +66,7 @@ def publish(
     chain = open_chain(home)
     if chain is None:
         raise SealingError("there is no federation here to seal for")
-    with tempfile.TemporaryDirectory(prefix="graphopt-") as folder:
-        made = seal(bundle, Path(folder) / "sealed.age", chain)
+    with PrivateFolder() as folder:
+        made = seal(bundle, folder / "sealed.age", chain)
         put = store.put_file(f"sealed/{name}.age", Path(made.file))
     return Published(name, put.place, put.files, put.nbytes, made.members, compiling)

@@ -141,7 +141,7 @@ class _Fetch:
         name = self.digest.hex()
         self._bring_inclusion()
         manifest = self.store.manifest(self.digest)
-        with taking_place(bundle) as folder:
+        with taking_place(bundle, private=manifest is None) as folder:
             if manifest is not None:
                 self.admit(manifest)
                 self.store.get(manifest, folder)

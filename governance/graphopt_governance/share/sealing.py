@@ -19,6 +19,8 @@ from graphopt.bundle import Gate, Manifest, read_manifest, save_manifest
 from graphopt.bundle.place import taking_place
 from graphopt.bundle.transfer import PIECE
 from graphopt.errors import BundleError
+from graphopt.files import FileError, open_file
+from graphopt.private import PrivateFolder
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.documents import Fields
 from graphopt_governance.errors import DocumentError, SealingError
@@ -175,7 +177,8 @@ def open_sealed(
     `gate` is asked about the manifest before anything is written; RefusedError when it does not admit it.  SealingError
     when none of `keys` opens the file or it was altered, BundleError when what is in it is no whole bundle.
     """
-    with taking_place(bundle) as folder:
+    # whoever may not open the sealed file shall not read the open one
+    with taking_place(bundle, private=True) as folder:
         note = _unseal_file(folder, file, keys, gate)
     here = chain is not None and note.is_of(chain.domain)
     remark = "" if chain is None else _remark(note, chain.domain, chain.snapshot().state.number("epoch"))
@@ -185,8 +188,8 @@ def open_sealed(
 def seal_again(file: Path, output: Path, keys: Sequence[SealingKey], chain: Chain, to: Sequence[int] = ()) -> Sealed:
     """Open a sealed file and seal its bundle for today's members; the plain bundle is gone again when this returns."""
     _check_output(output)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.absolute().parent) as private:
-        folder = Path(private) / "bundle"
+    with PrivateFolder(f".{output.name}", output.absolute().parent) as private:
+        folder = private / "bundle"
         folder.mkdir(mode=0o700)
         _unseal_file(folder, file, keys, None)
         return seal(folder, output, chain, to)
@@ -246,9 +249,13 @@ def _with_a_short_header(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 def _unseal_file(folder: Path, file: Path, keys: Sequence[SealingKey], gate: Gate | None) -> SealNote:
-    if not file.is_file():
-        raise SealingError(f"{file} is no sealed bundle: there is no such file")
-    with file.open("rb") as opened:
+    try:
+        opened = open_file(file)
+    except FileNotFoundError:
+        raise SealingError(f"{file} is no sealed bundle: there is no such file") from None
+    except FileError as error:
+        raise SealingError(f"{file} is no sealed bundle: it {error.problem}") from None
+    with opened:
         return unseal(iter(lambda: opened.read(PIECE), b""), str(file), folder, keys, gate)[0]
 
 

@@ -11,9 +11,10 @@ it is an error.  A store that is slow, endless or dead costs time, and not more 
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import re
-import secrets
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,9 +26,11 @@ from graphopt.bundle import MANIFEST_NAME, AlteredError, Manifest, save_manifest
 from graphopt.bundle.statement import MAX_ENVELOPE, parse_manifest
 from graphopt.bundle.transfer import PIECE, IncomingFile, outgoing
 from graphopt.errors import GraphoptError
+from graphopt.files import FileError, open_below
+from graphopt.text import printable
 from graphopt_governance.errors import StoreError, StoreTimeoutError
+from graphopt_governance.share.local_folder import write_below
 from graphopt_governance.share.patience import Patience
-from graphopt_governance.verdict.verify import printable
 
 ENVIRONMENT = "GRAPHOPT_STORE"
 
@@ -60,7 +63,8 @@ class Store:
         self._patience = patience
         protocol = filesystem.protocol
         # an object store shows a file when it is whole; on a disk that takes a second name
-        self._renames = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        here = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        self._folder = Path(self._root) if here else None
 
     @classmethod
     def at(cls, url: str, patience: float = 60.0) -> Store:
@@ -189,18 +193,42 @@ class Store:
             file.close()
 
     def _write(self, path: str, pieces: Iterable[bytes]) -> None:
-        final = self._path(path)
-        place = f"{final}.{secrets.token_hex(4)}.part" if self._renames else final
+        """Send a file, and see that it is there: under its name, and with the bytes that were sent."""
+        sent = _Sent(pieces)
+        if self._folder is None:
+            self._send(path, sent)
+        else:
+            folder = self._folder
+            self._told(lambda: write_below(folder, path, sent, self.name))
+        digest, size = hashlib.sha256(), 0
+        for piece in self._written(path, sent.size + 1):
+            digest.update(piece)
+            size += len(piece)
+        if (digest.digest(), size) != (sent.digest.digest(), sent.size):
+            raise StoreError(f"the store {self.name} does not give back what was put there as {path}")
+
+    def _written(self, path: str, limit: int) -> Iterable[bytes]:
+        if self._folder is None:
+            return self.pieces(path, limit) or ()
+        file = self._plain(path)
+        return () if file is None else _read_out(file, limit)
+
+    def _plain(self, path: str) -> io.FileIO | None:
+        """A file in a store that is a folder; what is behind a link is not in the store, whatever it is."""
         try:
-            self._check_inside(final)
+            return open_below(Path(self._root), path)
+        except (OSError, FileError):
+            return None
+
+    def _send(self, path: str, pieces: Iterable[bytes]) -> None:
+        place = self._path(path)
+        try:
             out = self._opened_to_write(place)
             try:
                 for piece in pieces:
                     self._told(partial(out.write, piece))
             finally:
                 self._told(out.close)
-            if self._renames:
-                self._told(lambda: self._files.mv(place, final))
         except BaseException as error:
             # closing may have made a file of what had come
             with self._forgiven():
@@ -220,15 +248,10 @@ class Store:
             self._told(lambda: self._files.makedirs(place.rpartition("/")[0], exist_ok=True))
             return self._told(opened)
 
-    def _check_inside(self, path: str) -> None:
-        """Whoever shares a folder could put a link there that leads what others write to a place of their own."""
-        if self._renames and Path(path).parent.resolve() != Path(self._root).resolve() / Path(path).parent.relative_to(
-            self._root
-        ):
-            raise StoreError(f"the store {self.name} has a link in the place of a folder")
-
     def _size(self, path: str) -> int | None:
         try:
+            if self._folder is not None:
+                return None if (file := self._plain(path)) is None else _size_of(file)
             return int(self._told(lambda: self._files.size(self._path(path))))
         except FileNotFoundError:
             return None
@@ -274,6 +297,33 @@ class Store:
             yield
         except Exception:  # noqa: BLE001 - the error that led here is the one to tell
             return
+
+
+class _Sent:
+    """Pieces on their way, and what they came to."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def __iter__(self) -> Generator[bytes]:
+        for piece in self._pieces:
+            self.digest.update(piece)
+            self.size += len(piece)
+            yield piece
+
+
+def _size_of(file: io.FileIO) -> int:
+    with file:
+        return os.fstat(file.fileno()).st_size
+
+
+def _read_out(file: io.FileIO, limit: int) -> Generator[bytes]:
+    with file:
+        while limit > 0 and (piece := file.read(min(PIECE, limit))):
+            limit -= len(piece)
+            yield piece
 
 
 def shown(url: str) -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, cast
 
 from graphopt.bundle import Manifest
 from graphopt_governance.chains.chain import Snapshot
+from graphopt_governance.chains.floors import CLOCKS_DIFFER
 from graphopt_governance.protocol.action import Domain, model_id
 from graphopt_governance.verdict.policy import Policy, span
 from graphopt_governance.verdict.verify import Code, Reason
 from graphopt_governance.wording import printable, utc
 
-_CLOCKS_DIFFER = 900
-"""Seconds by which other people's clocks may be ahead of ours."""
-
+_DECIMAL = re.compile(r"[0-9]{1,32}(\.[0-9]{1,32})?(e[+-]?[0-9]{1,3})?", re.ASCII)
 
 def against_federation(policy: Policy, domain: Domain) -> list[Reason]:
     """What the policy has against the federation that was asked."""
@@ -34,7 +34,7 @@ def too_old(policy: Policy, snapshot: Snapshot, when: float | None = None) -> li
     `when`: the time (seconds since the epoch) at which it was the newest; now where it is None.
     """
     age = (time.time() if when is None else when) - snapshot.time
-    if snapshot.agreed and age < -_CLOCKS_DIFFER:
+    if snapshot.agreed and age < -CLOCKS_DIFFER:
         sentence = f"the newest final block is of {utc(snapshot.time)}, which is in the future: a clock is wrong"
         return [Reason(Code.STALE, sentence)]
     if policy.max_block_age is None or not snapshot.agreed or age <= policy.max_block_age:
@@ -76,13 +76,15 @@ def against_policy(policy: Policy, manifest: Manifest, snapshot: Snapshot) -> li
 
 
 def _against_evidence(policy: Policy, evidence: Mapping[str, Any]) -> list[Reason]:
-    checked, worst = evidence.get("checked"), evidence.get("worst_difference")
+    checked, told = evidence.get("checked"), evidence.get("worst_difference")
     if policy.checked and checked is not True:
         return [_reason("it was not checked against the reference when it was compiled")]
     if policy.worst_difference is None:
         return []
-    if isinstance(worst, bool) or not isinstance(worst, int | float) or not 0 <= worst < math.inf:
-        return [_reason("its manifest does not say by how much its outputs differ from the reference's")]
+    worst = _difference(told)
+    if worst is None:
+        silent = "its manifest does not say by how much its outputs differ from the reference's"
+        return [_reason(silent if told is None else f"{silent}: {_shown(told)} is no such number")]
     if worst > policy.worst_difference:
         return [
             _reason(
@@ -90,6 +92,15 @@ def _against_evidence(policy: Policy, evidence: Mapping[str, Any]) -> list[Reaso
             )
         ]
     return []
+
+
+def _difference(told: object) -> float | None:
+    """A finite difference, which the compiler writes as text that gives the number back; None for anything else."""
+    if isinstance(told, str) and _DECIMAL.fullmatch(told):
+        told = float(told)
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told < math.inf:
+        return None
+    return float(told)
 
 
 def _reason(sentence: str) -> Reason:

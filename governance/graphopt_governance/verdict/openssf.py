@@ -27,6 +27,7 @@ from graphopt.bundle.hashing import hash_file
 from graphopt.bundle.manifest import open_plain
 from graphopt.bundle.statement import MAX_ENVELOPE, MEDIA_TYPE, PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE
 from graphopt.errors import BundleError
+from graphopt.files import FileError, read_file
 from graphopt_governance.verdict.verify import Code, Reason, Verdict
 from graphopt_governance.wording import printable
 
@@ -174,13 +175,11 @@ def _public_key(path: Path) -> tuple[ec.EllipticCurvePublicKey, str]:
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_ENVELOPE + 1)
+        return read_file(path, MAX_ENVELOPE)
     except OSError as error:
         raise BundleError(f"{what} {path} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_ENVELOPE:
-        _refuse(f"{what} {path} has more than {MAX_ENVELOPE} bytes")
-    return data
+    except FileError as error:
+        raise BundleError(f"{what} {path} cannot be read, because it {error.problem}") from error
 
 
 def _json(data: bytes, where: str) -> object:

@@ -7,6 +7,7 @@ there.  Nothing here admits what the federation has not approved.
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import tomllib
@@ -17,6 +18,7 @@ from typing import Any, NoReturn, cast
 
 from graphopt_governance.errors import PolicyError
 from graphopt_governance.home import Home
+from graphopt_governance.keys.own_files import read_own_file
 from graphopt_governance.protocol.action import Domain
 
 VARIABLE = "GRAPHOPT_POLICY"
@@ -60,20 +62,25 @@ class Policy:
         variable = os.environ.get(VARIABLE)
         path = named or (Path(variable) if variable else None)
         if path is None:
-            return cls.load(home.policy) if os.path.lexists(home.policy) else cls()
+            content = _content(home.policy)
+            return cls() if content is None else cls._parse(home.policy, content)
         return cls.load(path)
 
     @classmethod
     def load(cls, path: Path) -> Policy:
-        """Read a policy's file; PolicyError, in one sentence, for one that cannot be read or says what is not known."""
+        """Read a policy's file; PolicyError, in one sentence, for one that cannot be read or says what is not known.
+
+        One that others than this account and root could have written is not read: see `own_files`.
+        """
+        content = _content(path)
+        if content is None:
+            raise PolicyError(f"the policy {path} cannot be read: {os.strerror(errno.ENOENT)}")
+        return cls._parse(path, content)
+
+    @classmethod
+    def _parse(cls, path: Path, content: bytes) -> Policy:
         try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-            if len(content) > _MAX_BYTES:
-                raise PolicyError(f"the policy {path} has more than {_MAX_BYTES} bytes")
             document = tomllib.loads(content.decode())
-        except OSError as error:
-            raise PolicyError(f"the policy {path} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             # tomllib's errors and UnicodeDecodeError are ValueErrors
             raise PolicyError(f"the policy {path} is not TOML: {error}") from error
@@ -93,6 +100,10 @@ class Policy:
                 except ValueError as error:
                     raise PolicyError(f"the policy {path}: {key} in [{name}] is {error}") from error
         return cls(source=path, **values)
+
+
+def _content(path: Path) -> bytes | None:
+    return read_own_file(path, "the policy", _MAX_BYTES, PolicyError)
 
 
 def seconds(text: object) -> float:

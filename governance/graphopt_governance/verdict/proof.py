@@ -18,9 +18,10 @@ from eth_hash.auto import keccak
 from graphopt import strict_json
 from graphopt_governance.chains.chain import Receipt, Snapshot
 from graphopt_governance.chains.state_trie import Header, Recorded, TrieStorage
-from graphopt_governance.documents import Fields, read_document
+from graphopt_governance.documents import MAX_BYTES, Fields, read_document
 from graphopt_governance.errors import ChainError
 from graphopt_governance.keys.key_files import replace_key_file
+from graphopt_governance.keys.own_files import read_own_file
 from graphopt_governance.protocol.action import Domain
 from graphopt_governance.protocol.contract import Event, State
 
@@ -62,10 +63,26 @@ class Proof:
 
     @classmethod
     def load(cls, path: Path) -> Proof:
-        """Read what `save` wrote; DocumentError or BundleError for anything else."""
+        """Read a stranger's proof, in the form that `save` writes; DocumentError or BundleError for anything else."""
+        return cls._parse(read_document(path, "the proof"), f"the proof {path}")
+
+    @classmethod
+    def kept(cls, path: Path) -> Proof | None:
+        """The proof that this home keeps at `path`, None when there is none; GraphoptError as for `load`.
+
+        What such a file says of when and by whom it was taken is believed, so it is refused where others could have
+        written it.
+        """
+        content = read_own_file(path, "the proof", MAX_BYTES, ChainError)
+        if content is None:
+            return None
         what = f"the proof {path}"
+        return cls._parse(strict_json.decode(content, what), what)
+
+    @classmethod
+    def _parse(cls, document: object, what: str) -> Proof:
         names = {"chain", "contract", "digest", "header", "nodes", "basis", "agreed", "final", "taken"}
-        fields = Fields(read_document(path, "the proof"), FORMAT, names, what)
+        fields = Fields(document, FORMAT, names, what)
         return cls(
             Domain(fields.number("chain"), fields.bytes("contract", 20)),
             fields.bytes("digest", 32),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ class Code(StrEnum):
     AGAINST_POLICY = "against-policy"
 
 
+Events = Callable[[str, bytes], Sequence[Event]]
+"""The events of a name about a digest, oldest first."""
+
 EXIT_CODES: Mapping[Code, int] = {
     Code.ALTERED: 10,
     Code.UNSIGNED: 11,
@@ -65,11 +69,15 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """May the bundle run?  It may when there is no reason against it; the first reason is the gravest."""
+    """May the bundle run?  It may when there is no reason against it; the first reason is the gravest.
+
+    `told`: whether what events add to reasons and facts was asked for.
+    """
 
     reasons: tuple[Reason, ...]
     digest: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    told: bool = True
 
     @property
     def approved(self) -> bool:
@@ -139,34 +147,76 @@ def judge(manifest: Manifest, chain: Chain | None, inclusions: Path | None = Non
     return judge_at(manifest, chain.snapshot(), chain, inclusions)
 
 
-def judge_at(manifest: Manifest, snapshot: Snapshot, chain: Chain, inclusions: Path | None = None) -> Verdict:
+def judge_at(
+    manifest: Manifest,
+    snapshot: Snapshot,
+    chain: Chain,
+    inclusions: Path | None = None,
+    passed: int = 0,
+    *,
+    told: bool = True,
+) -> Verdict:
     """The same by a snapshot of `chain` that was taken before.
 
+    `passed`: a time (seconds since the epoch) that is known to have passed, whatever the clock says now.
+
     What is proven under the snapshot's header decides.  Events only embellish: where there are none, or they are lies,
-    the same bundles are approved and refused for the same reasons.
+    the same bundles are approved and refused for the same reasons.  Unless they are to be `told`, nodes are not asked
+    for any.
     """
     digest = manifest.digest
+    # a ledger of one's own has its events at hand
+    told = told or not snapshot.agreed
+    events = partial(_told, chain) if told else _untold
     if manifest.signature is not None:
-        snapshot.state.expect(digest, bytes.fromhex(manifest.signature.key))
+        snapshot.state.expect((digest, bytes.fromhex(manifest.signature.key)))
+    now = max(snapshot.time, passed, time.time())
     record = snapshot.state.record(digest)
-    reasons = [*_withdrawal(record, digest, chain), *_signature_reasons(manifest, snapshot)]
+    reasons = [*_withdrawal(record, digest, events), *_signature_reasons(manifest, snapshot)]
     batch: BatchInclusion | None = None
     if record.status is Status.NOT_ANCHORED:
-        batch, against = _in_batch(digest, inclusions, snapshot, chain)
+        batch, against = _in_batch(digest, inclusions, snapshot, events, now)
         reasons.extend(against)
     elif record.kind is not RecordKind.MANIFEST and record.status is Status.APPROVED:
         reasons.append(_NOT_APPROVED)
     elif record.status is Status.APPROVED:
-        reasons.extend(_validity(record, snapshot))
-    facts = _facts(manifest, record, snapshot, chain, batch)
-    return Verdict(tuple(reasons), digest.hex(), facts)
+        reasons.extend(_validity(record, snapshot, now))
+    facts = _facts(manifest, record, snapshot, chain, batch, events)
+    return Verdict(tuple(reasons), digest.hex(), facts, told)
+
+
+class Reading:
+    """One reading of a chain, by which all of `manifests` are judged: it is taken once, and so is its failure."""
+
+    def __init__(self, manifests: Sequence[Manifest]) -> None:
+        self._signed = [
+            (manifest.digest, bytes.fromhex(manifest.signature.key))
+            for manifest in manifests
+            if manifest.signature is not None
+        ]
+        self._snapshot: Snapshot | None = None
+        self._failure: ChainError | None = None
+
+    def of(self, chain: Chain) -> Snapshot:
+        """The chain as it was read; ChainError when it could not be, the first time and from then on."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            if self._snapshot is None:
+                self._snapshot = chain.snapshot()
+                self._snapshot.state.expect(*self._signed)
+        except ChainError as error:
+            self._failure = error
+            raise
+        # to each its own proof; a ledger of one's own is read again as quickly
+        return self._snapshot.again() if self._snapshot.again is not None else chain.snapshot()
 
 
 _NOT_APPROVED = Reason(Code.NOT_ANCHORED, "not anchored: the federation has not approved this bundle")
 
 
 def _in_batch(
-    digest: bytes, inclusions: Path | None, snapshot: Snapshot, chain: Chain
+    digest: bytes, inclusions: Path | None, snapshot: Snapshot, events: Events, now: float
 ) -> tuple[BatchInclusion | None, list[Reason]]:
     """The batch that a manifest without a record of its own is in, where that is shown, and what is against it."""
     try:
@@ -180,11 +230,11 @@ def _in_batch(
         sentence = f"not anchored: the proof that it is in batch {name} does not hold"
         return None, [Reason(Code.NOT_ANCHORED, sentence)]
     record = snapshot.state.record(found.commitment)
-    if withdrawn := _withdrawal(record, found.commitment, chain, f"its batch {name} was "):
+    if withdrawn := _withdrawal(record, found.commitment, events, f"its batch {name} was "):
         return found, withdrawn
     if record.kind is not RecordKind.BATCH or record.status is not Status.APPROVED:
         return found, [Reason(Code.NOT_ANCHORED, f"not anchored: the federation has not approved its batch {name}")]
-    return found, _expiry(record, snapshot)
+    return found, _expiry(record, now)
 
 
 def _told(chain: Chain, name: str, digest: bytes) -> Sequence[Event]:
@@ -195,13 +245,17 @@ def _told(chain: Chain, name: str, digest: bytes) -> Sequence[Event]:
         return ()
 
 
-def _withdrawal(record: Record, digest: bytes, chain: Chain, what: str = "") -> list[Reason]:
+def _untold(name: str, digest: bytes) -> Sequence[Event]:
+    return ()
+
+
+def _withdrawal(record: Record, digest: bytes, events: Events, what: str = "") -> list[Reason]:
     if record.status not in (Status.REVOKED, Status.SUSPENDED):
         return []
     revoked = record.status is Status.REVOKED
     when = ""
-    if events := _told(chain, "Revoked" if revoked else "Suspended", digest):
-        last = events[-1]
+    if withdrawn := events("Revoked" if revoked else "Suspended", digest):
+        last = withdrawn[-1]
         why = last.fields["reason"].rstrip(b"\0").decode("utf-8", "replace")
         by = "" if revoked else f" by member {last.fields['member']}"
         when = f"{by} in block {last.block} ({utc(last.time)})" + (f": {printable(why)}" if why else "")
@@ -235,15 +289,15 @@ def _signature_reasons(manifest: Manifest, snapshot: Snapshot | None) -> list[Re
     return []
 
 
-def _expiry(record: Record, snapshot: Snapshot) -> list[Reason]:
+def _expiry(record: Record, now: float) -> list[Reason]:
     # block time decides; where no block has come for a while, the clock can only make an approval end sooner
-    if record.expires and max(snapshot.time, time.time()) >= record.expires:
+    if record.expires and now >= record.expires:
         return [Reason(Code.EXPIRED, f"the approval ended at {utc(record.expires)}")]
     return []
 
 
-def _validity(record: Record, snapshot: Snapshot) -> list[Reason]:
-    reasons = _expiry(record, snapshot)
+def _validity(record: Record, snapshot: Snapshot, now: float) -> list[Reason]:
+    reasons = _expiry(record, now)
     current, _ = snapshot.state.versions(record.model)
     if current != record.version:
         sentence = f"superseded: this is version {record.version} of its model, current is version {current}"
@@ -252,7 +306,7 @@ def _validity(record: Record, snapshot: Snapshot) -> list[Reason]:
 
 
 def _facts(
-    manifest: Manifest, record: Record, snapshot: Snapshot, chain: Chain, batch: BatchInclusion | None
+    manifest: Manifest, record: Record, snapshot: Snapshot, chain: Chain, batch: BatchInclusion | None, events: Events
 ) -> dict[str, Any]:
     if batch is not None:
         record = snapshot.state.record(batch.commitment)
@@ -270,13 +324,13 @@ def _facts(
     if manifest.signature is not None:
         facts["signer"] = manifest.signature.key
         facts["member"] = snapshot.state.holder(bytes.fromhex(manifest.signature.key))
-    events: Sequence[Event] = ()
+    anchored: Sequence[Event] = ()
     if batch is not None:
         facts |= {"batch": batch.commitment.hex(), "place": batch.inclusion.index, "of": batch.inclusion.size}
-        events = _told(chain, "BatchAnchored", batch.commitment)
+        anchored = events("BatchAnchored", batch.commitment)
     elif record.kind is RecordKind.MANIFEST:
-        events = _told(chain, "Anchored", manifest.digest)
-    if events:
-        facts["anchored_block"] = events[-1].block
-        facts["anchored_time"] = events[-1].time
+        anchored = events("Anchored", manifest.digest)
+    if anchored:
+        facts["anchored_block"] = anchored[-1].block
+        facts["anchored_time"] = anchored[-1].time
     return facts

@@ -1,8 +1,10 @@
 """A running process asks again: one thread for all models that came through one gate.
 
-A revocation is noticed within the stated seconds and the time that the chain takes to answer.  Where the chain cannot
-be asked, models run on while a kept proof may stand in for it (`Judge`, by the policy's `max_age`), or, where none may,
-for as long as three questions take; then they are withdrawn too.
+A revocation that enough nodes prove is obeyed within the stated seconds and `ROUND_SECONDS`, whatever one of them does.
+A round is one reading of the chain for all models; what is refused by what is proven is withdrawn before anything else
+is asked, such as why.  What is not answered in time counts as silence.  In silence models run on while a kept proof may
+stand in for the chain (`Judge`, by the policy's `max_age`), or, where none may, for as long as three questions take;
+then they are withdrawn too.
 """
 
 from __future__ import annotations
@@ -11,15 +13,26 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from graphopt.bundle import Manifest
 from graphopt.bundle.gate import Revocable
 from graphopt.errors import GraphoptError, RefusedError
+from graphopt_governance.chains.time_limit import within
 from graphopt_governance.errors import UnreachableError
 from graphopt_governance.verdict.policy import span
 from graphopt_governance.verdict.verify import Verdict
+
+ROUND_SECONDS = 20.0
+"""How long asking about all models may take, each time; what was not answered by then was not answered."""
+
+_TELL_SECONDS = 5.0
+"""How long may be asked why models were withdrawn, which they are already."""
+
+Together = Callable[[Sequence[Manifest]], Callable[[Manifest, bool], Verdict]]
+"""Gives what judges each of these by one reading of the chain; the flag says whether events are asked for as well."""
 
 _QUESTIONS = 3
 """How many questions in a row may go without an answer."""
@@ -38,12 +51,12 @@ class _Loaded:
 class Watch:
     """Asks `judge` about what `add` was given, in a daemon thread that lives while any of these models does.
 
-    `close` ends the asking, and withdraws what is still loaded: nothing runs on unwatched that was to be watched.  A
-    forked process asks for itself.
+    `together`, where it is given, is asked instead, once a round.  `close` ends the asking, and withdraws what is still
+    loaded: nothing runs on unwatched that was to be watched.  A forked process asks for itself.
     """
 
-    def __init__(self, judge: Callable[[Manifest], Verdict]) -> None:
-        self._judge = judge
+    def __init__(self, judge: Callable[[Manifest], Verdict], together: Together | None = None) -> None:
+        self._together = together or _one_by_one(judge)
         self._closed = False
         self._begin()
         self._loaded: list[_Loaded] = []
@@ -122,26 +135,31 @@ class Watch:
         now = time.monotonic()
         # by digest: a node that answers about one bundle may keep silent about another; admitted, it was just asked
         self._answered = {digest: self._answered.get(digest, now - every) for digest in by_digest}
-        nobody: UnreachableError | None = None
-        for digest, same in by_digest.items():
-            failure = nobody or self._question(digest, same)
-            if isinstance(failure, UnreachableError):
-                # where nobody answers, waiting for an answer about each of a thousand bundles would take hours
-                nobody = failure
-            silent = time.monotonic() - self._answered[digest]
-            if failure is not None and silent > _QUESTIONS * every:
-                self._withdraw(f"the chain could not be asked for {span(silent)}: {failure}", same)
+        refused: list[_Loaded] = []
+        with within(ROUND_SECONDS):
+            judge = self._together([same[0].manifest for same in by_digest.values()])
+            for digest, same in by_digest.items():
+                try:
+                    verdict = judge(same[0].manifest, False)
+                except (GraphoptError, OSError) as error:
+                    silent = time.monotonic() - self._answered[digest]
+                    if silent > _QUESTIONS * every:
+                        self._withdraw(f"the chain could not be asked for {span(silent)}: {error}", same)
+                    continue
+                self._answered[digest] = time.monotonic()
+                if not verdict.approved:
+                    self._withdraw(verdict.sentence, same)
+                    refused += [] if verdict.told else same
+        with within(_TELL_SECONDS):
+            for one in refused:
+                self._tell(one, judge)
 
-    def _question(self, digest: bytes, same: list[_Loaded]) -> GraphoptError | OSError | None:
-        """Ask about one bundle, and withdraw it where it may not run; what it was that kept it from being answered."""
-        try:
-            verdict = self._judge(same[0].manifest)
-        except (GraphoptError, OSError) as error:
-            return error
-        self._answered[digest] = time.monotonic()
-        if not verdict.approved:
-            self._withdraw(verdict.sentence, same)
-        return None
+    def _tell(self, one: _Loaded, judge: Callable[[Manifest, bool], Verdict]) -> None:
+        """Withdraw once more, with what the events add to the reason, where they can be had."""
+        with suppress(GraphoptError, OSError):
+            verdict = judge(one.manifest, True)
+            if not verdict.approved and (model := one.model()) is not None:
+                model.withdraw(verdict.sentence)
 
     def _withdraw(self, why: str, loaded: list[_Loaded]) -> None:
         for one in loaded:
@@ -150,6 +168,26 @@ class Watch:
         gone = {id(one) for one in loaded}
         with self._lock:
             self._loaded = [one for one in self._loaded if id(one) not in gone]
+
+
+def _one_by_one(judge: Callable[[Manifest], Verdict]) -> Together:
+    """Judges each by a reading of its own; where nobody answers about one, nobody is asked about the others."""
+
+    def begin(_: Sequence[Manifest]) -> Callable[[Manifest, bool], Verdict]:
+        nobody: list[UnreachableError] = []
+
+        def judged(manifest: Manifest, told: bool) -> Verdict:
+            if nobody:
+                raise nobody[0]
+            try:
+                return judge(manifest)
+            except UnreachableError as error:
+                nobody.append(error)
+                raise
+
+        return judged
+
+    return begin
 
 
 _all: weakref.WeakSet[Watch] = weakref.WeakSet()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from graphopt.cli.consent import YesOption
+from graphopt.cli.failure import tell
 from graphopt.cli.options import AsJson, ChainOption
 from graphopt.cli.progress import step
 
@@ -81,5 +82,5 @@ def replay(
     )
     show(Report((Facts("", "Audit", facts),)), as_json=as_json)
     if audit.contradicts:
-        typer.echo(f"graphopt: {audit.agreement}, from block {audit.first_difference} on", err=True)
+        tell(f"{audit.agreement}, from block {audit.first_difference} on")
         raise typer.Exit(CONTRADICTION)

@@ -38,7 +38,11 @@ def join(
         ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Leave the federation that this home is in; its keys stay.")
+        bool,
+        typer.Option(
+            "--replace",
+            help="Leave the federation that this home is in, or the place at which it has it; its keys stay.",
+        ),
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Join without being asked; what is found is shown all the same.")
@@ -48,9 +52,10 @@ def join(
     """Tie your home to a federation: from then on every command asks that one.
 
     The chain's id, the contract's address and the hash of its code are checked against the invitation and against what
-    this version knows; its rules and members are shown, and which of them is you. Compare the members' accounts with
-    what they told you: the invitation itself proves nothing. Joining needs no passphrase and changes nothing on the
-    chain.
+    this version knows; its rules and members are shown, and which of them is you. Of a ledger's file, a copy is looked
+    at and its history executed again. Another place for the federation that the home is in takes --replace. Compare the
+    members' accounts with what they told you: the invitation itself proves nothing. Joining needs no passphrase and
+    changes nothing on the chain.
 
     \b
     Examples:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ir.dtype import DType
 from graphopt.ops.meaning import symbolic
 from graphopt.ops.meaning.precision import is_float
@@ -116,7 +117,7 @@ def _small_integer(x: np.ndarray, to: DType) -> np.ndarray:
 def _bit_cast(call: Call) -> tuple[np.ndarray]:
     x, to = call.inputs[0], DType(int(call.attributes["to"]))
     if DType.of(x.dtype).bits != to.bits:
-        raise ValueError(f"{DType.of(x.dtype)} and {to} differ in width")
+        raise ModelError(f"{DType.of(x.dtype)} and {to} differ in width")
     if to.bits < 8:  # one element a byte: only the low bits count
         raw = np.ascontiguousarray(x).view(np.uint8) & ((1 << to.bits) - 1)
         return (_small_integer(raw, to) if to.is_integer else raw.view(to.numpy),)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning.precision import rounded, widened
 from graphopt.ops.meaning.windows import Windows, windows_of
 from graphopt.ops.table import Call, meaning
@@ -31,7 +32,7 @@ def convolve(call: Call, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """The convolution of x (n, c, spatial...) with w (m, c / group, kernel...), float64, by a call's attributes."""
     group = int(call.attributes.get("group", 1))
     if x.ndim != w.ndim or x.shape[1] != w.shape[1] * group or w.shape[0] % group:
-        raise ValueError(f"weights {list(w.shape)} in {group} groups do not fit {list(x.shape)}")
+        raise ModelError(f"weights {list(w.shape)} in {group} groups do not fit {list(x.shape)}")
     windows = windows_of(call, x.shape[2:], w.shape[2:])
     n, m, length = x.shape[0], w.shape[0], math.prod(windows.outputs)
     columns = _columns(windows, x.reshape(n, group, w.shape[1], *x.shape[2:]))

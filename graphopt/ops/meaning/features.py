@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning.symbolic import objects
 from graphopt.ops.table import Call, meaning
 
@@ -65,7 +66,7 @@ def _one_hot_encoder(call: Call) -> tuple[np.ndarray]:
     else:
         hit = x.astype(np.int64).reshape(-1, 1) == np.array(categories, np.int64)
     if not a.get("zeros", 1) and not hit.any(axis=1).all():
-        raise ValueError("an element is in none of the categories")
+        raise ModelError("an element is in none of the categories")
     return (hit.reshape(*x.shape, len(categories)).astype(np.float32),)
 
 
@@ -87,7 +88,7 @@ def _side(a: Mapping[str, Any], side: str) -> np.ndarray:
         given = a.get(f"{side}_{name}")
         if given is not None:
             return np.array(given, dtype) if dtype is not None else np.asarray(given)
-    raise ValueError(f"{side} are missing")
+    raise ModelError(f"{side} are missing")
 
 
 @meaning("LabelEncoder", domain=_ML)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning import symbolic
 from graphopt.ops.meaning.operands import axis_of, scalar
 from graphopt.ops.table import Call, meaning
@@ -42,7 +43,7 @@ def _positions(x: np.ndarray, indices: np.ndarray, axis: int) -> tuple[Any, ...]
     """Where each element lies: its own position, but for the axis, which the index names."""
     size = x.shape[axis]
     if np.any((indices < -size) | (indices >= size)):
-        raise IndexError(f"an index is out of range for an axis of {size}")
+        raise ModelError(f"an index is out of range for an axis of {size}")
     grid: list[Any] = list(np.indices(indices.shape, sparse=True))
     grid[axis] = indices
     return tuple(grid)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning.scores import finished
 from graphopt.ops.meaning.symbolic import objects
 from graphopt.ops.table import Call, meaning
@@ -43,7 +44,7 @@ def _linear_classifier(call: Call) -> tuple[np.ndarray, ...]:
     features = x.shape[1]
     count = len(intercepts) or max(weights.size // features, 1)
     if weights.size != count * features:
-        raise ValueError(
+        raise ModelError(
             f"{weights.size} coefficients for {count} scores take {weights.size / count:g} features;"
             f" there are {features}"
         )
@@ -70,7 +71,7 @@ def _kernel(a: Mapping[str, Any], x: np.ndarray, vectors: np.ndarray) -> np.ndar
             squares = np.square(x[:, None, :] - vectors[None]).sum(axis=2)
             return np.exp(-gamma * squares)
         case other:
-            raise ValueError(f"kernel {other!r} is not known")
+            raise ModelError(f"kernel {other!r} is not known")
 
 
 @meaning("SVMRegressor", domain="ai.onnx.ml")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning import symbolic
 from graphopt.ops.meaning.operands import axes_of, axis_of, operand, scalar
 from graphopt.ops.table import Call, meaning
@@ -27,7 +28,7 @@ def _split(call: Call) -> tuple[np.ndarray, ...]:
         chunk = -(-x.shape[axis] // count)
         sizes = [max(0, min(chunk, x.shape[axis] - i * chunk)) for i in range(count)]
     if sum(sizes) != x.shape[axis] or any(size < 0 for size in sizes):
-        raise ValueError(f"parts of {sizes} do not make up {x.shape[axis]}")
+        raise ModelError(f"parts of {sizes} do not make up {x.shape[axis]}")
     return tuple(np.split(x, np.cumsum(sizes)[:-1], axis=axis))
 
 
@@ -55,7 +56,7 @@ def _pad(call: Call) -> tuple[np.ndarray]:
     pads = operand(call, "pads", 1) or []
     axes = symbolic.ints(call.inputs[3]) if call.input(3) is not None else list(range(x.ndim))
     if len(pads) != 2 * len(axes):
-        raise ValueError(f"{len(pads)} pads for {len(axes)} axes")
+        raise ModelError(f"{len(pads)} pads for {len(axes)} axes")
     widths = [(0, 0)] * x.ndim
     for i, axis in enumerate(axes_of(axes, x.ndim)):
         widths[axis] = (pads[i], pads[i + len(axes)])

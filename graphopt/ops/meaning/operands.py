@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning import symbolic
 from graphopt.ops.table import Call
 
@@ -18,17 +19,17 @@ def operand(call: Call, name: str, slot: int) -> list[int] | None:
 
 
 def axis_of(axis: int, rank: int) -> int:
-    """The axis, counted from the front; ValueError when the tensor has no such axis."""
+    """The axis, counted from the front; ModelError when the tensor has no such axis."""
     if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} is out of range for {rank} dimensions")
+        raise ModelError(f"axis {axis} is out of range for {rank} dimensions")
     return axis % rank
 
 
 def axes_of(axes: list[int], rank: int) -> tuple[int, ...]:
-    """The axes, counted from the front; ValueError when one does not exist or is named twice."""
+    """The axes, counted from the front; ModelError when one does not exist or is named twice."""
     found = tuple(axis_of(axis, rank) for axis in axes)
     if len(set(found)) != len(found):
-        raise ValueError(f"an axis is named twice in {axes}")
+        raise ModelError(f"an axis is named twice in {axes}")
     return found
 
 

@@ -77,7 +77,8 @@ def _global_pool(call: Call) -> tuple[np.ndarray]:
     x = call.inputs[0]
     wide, axes = widened(x), tuple(range(2, x.ndim))
     if call.op == "GlobalMaxPool":
-        y = wide.max(axis=axes, keepdims=True)
+        lowest: Any = -np.inf if is_float(x.dtype) else np.iinfo(x.dtype).min
+        y = wide.max(axis=axes, keepdims=True, initial=lowest)  # of no elements, as ReduceMax
     elif call.op == "GlobalAveragePool":
         y = wide.mean(axis=axes, keepdims=True)
     else:

@@ -69,8 +69,7 @@ def _dynamic(call: Call) -> tuple[np.ndarray, ...]:
 
 def quantise_dynamically(x: np.ndarray) -> tuple[np.ndarray, np.float32, int]:
     """uint8 elements, scale and zero point; the range always holds 0, and a range of 0 has scale 1."""
-    low = min(np.float32(0), np.min(x, initial=np.float32(0)))
-    high = max(np.float32(0), np.max(x, initial=np.float32(0)))
+    low, high = np.float32(np.min(x, initial=0)), np.float32(np.max(x, initial=0))  # NaN, where there is one
     scale = np.float32(1) if high == low else np.float32((high - low) / np.float32(255))
     zero = int(np.clip(np.rint(np.float32(0) - low / scale), 0, 255)) if np.isfinite(low / scale) else 0
     whole = np.clip(np.rint(x / scale).astype(np.float64) + zero, 0, 255)

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning.precision import rounded, sigmoid, softplus, widened
 from graphopt.ops.table import Call, meaning
 
@@ -92,7 +93,7 @@ def recurrent(
     wide = np.swapaxes(widened(x), 0, 1) if batch_first else widened(x)
     directions, batch = r.shape[0], wide.shape[1]
     if (not hidden and r.shape[1] != gates * r.shape[2]) or directions != len(_directions(call)):
-        raise ValueError(f"recurrence weights {list(r.shape)} do not fit {gates} gates")
+        raise ModelError(f"recurrence weights {list(r.shape)} do not fit {gates} gates")
     hidden = hidden or r.shape[2]
     starts = [_start(call.input(5 + i), directions, batch, hidden, batch_first) for i in range(states)]
     steps = [step_of(call, d, hidden) for d in range(directions)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning import symbolic
 from graphopt.ops.meaning.operands import axes_of
 from graphopt.ops.meaning.precision import is_float, rounded, widened
@@ -41,7 +42,7 @@ def _resize(call: Call) -> tuple[np.ndarray]:
     scales = None if scales is None or not np.size(scales) else [float(s) for s in np.asarray(scales)]
     sizes = None if sizes is None or not np.size(sizes) else symbolic.ints(np.asarray(sizes))
     if (scales is None) == (sizes is None):
-        raise ValueError("exactly one of scales and sizes is needed")
+        raise ModelError("exactly one of scales and sizes is needed")
     crop = attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
     corners = np.asarray(roi).astype(np.float64) if crop and roi is not None else None
     axes = _axes(x, chosen, scales, sizes, corners, str(attributes.get("keep_aspect_ratio_policy", "stretch")))
@@ -127,7 +128,7 @@ def _coordinates(axis: _Axis, mode: str) -> np.ndarray:
             start, end = axis.start * (n - 1), axis.end * (n - 1)
             return start + at * (end - start) / (size - 1) if size > 1 else np.full(size, 0.5 * (start + end))
         case _:
-            raise ValueError(f"coordinate_transformation_mode {mode!r} is not known")
+            raise ModelError(f"coordinate_transformation_mode {mode!r} is not known")
 
 
 def _along(x: np.ndarray, axis: _Axis, at: np.ndarray, attributes: Mapping[str, Any]) -> np.ndarray:

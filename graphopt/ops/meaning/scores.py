@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.meaning.precision import sigmoid
 
 
@@ -23,7 +24,7 @@ def finished(scores: np.ndarray, transform: str) -> np.ndarray:
         case "PROBIT":
             return _probit(scores)
         case _:
-            raise ValueError(f"post_transform {transform!r} is not known")
+            raise ModelError(f"post_transform {transform!r} is not known")
 
 
 def _probit(p: np.ndarray) -> np.ndarray:

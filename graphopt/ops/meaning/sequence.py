@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
+from graphopt.ops.meaning import symbolic
 from graphopt.ops.meaning.operands import axis_of, scalar
 from graphopt.ops.table import Call, meaning
 
 
 def _place(position: Any, length: int, room: int) -> int:
-    """The position, counted from the front; IndexError outside [-length, length + room)."""
+    """The position, counted from the front; ModelError outside [-length, length + room)."""
     index = int(scalar(position))
     if not -length <= index < length + room:
-        raise IndexError(f"position {index} is outside a sequence of {length}")
+        raise ModelError(f"position {index} is outside a sequence of {length}")
     return index + length if index < 0 else index
 
 
@@ -55,9 +57,16 @@ def _erase(call: Call) -> tuple[list[Any]]:
 
 @meaning("ConcatFromSequence")
 def _concat(call: Call) -> tuple[np.ndarray]:
-    axis = int(call.attributes["axis"])
-    join = np.stack if call.attributes.get("new_axis", 0) else np.concatenate
-    return (join(call.inputs[0], axis=axis),)
+    items, new = call.inputs[0], bool(call.attributes.get("new_axis", 0))
+    if not items:
+        raise ModelError("there is nothing to join in an empty sequence")
+    axis = axis_of(int(call.attributes["axis"]), items[0].ndim + new)
+    shapes = [item.shape if new else (*item.shape[:axis], *item.shape[axis + 1 :]) for item in items]
+    if len(set(shapes)) > 1:
+        raise ModelError(
+            f"elements of shapes {[list(item.shape) for item in items[:4]]} cannot be joined at axis {axis}"
+        )
+    return ((np.stack if new else np.concatenate)(items, axis=axis),)
 
 
 @meaning("SplitToSequence")
@@ -66,11 +75,14 @@ def _split(call: Call) -> tuple[list[np.ndarray]]:
     axis = axis_of(int(call.attributes.get("axis", 0)), x.ndim)
     size = x.shape[axis]
     if split is not None and np.ndim(split) == 1:
-        ends = np.cumsum(split)[:-1]
-        if int(np.sum(split)) != size:
-            raise ValueError(f"parts of {list(split)} do not make up {size}")
+        sizes = symbolic.ints(split)
+        if sum(sizes) != size or min(sizes, default=0) < 0:
+            raise ModelError(f"parts of {sizes} do not make up {size}")
+        ends = np.cumsum(sizes)[:-1]
     else:
         step = 1 if split is None else int(scalar(split))
+        if step < 1:
+            raise ModelError(f"parts of {step} do not make up {size}")
         ends = np.arange(step, size, step)
     parts = np.split(x, ends, axis=axis)
     if split is None and not call.attributes.get("keepdims", 1):
@@ -91,5 +103,5 @@ def _has_element(call: Call) -> tuple[np.ndarray]:
 @meaning("OptionalGetElement")
 def _get_element(call: Call) -> tuple[Any]:
     if call.input(0) is None:
-        raise ValueError("the optional is empty")
+        raise ModelError("the optional is empty")
     return (call.inputs[0],)

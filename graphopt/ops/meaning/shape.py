@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ir.dtype import DType
 from graphopt.ops.meaning import symbolic
 from graphopt.ops.meaning.operands import axes_of, axis_of, operand, scalar
@@ -36,17 +37,17 @@ def reshaped(shape: tuple[int, ...], wanted: list[int], allow_zero: bool = False
     """The shape Reshape gives: 0 copies a dimension unless `allow_zero`, one −1 is inferred."""
     copied = [] if allow_zero else [i for i, dim in enumerate(wanted) if dim == 0]
     if any(i >= len(shape) for i in copied):
-        raise ValueError(f"shape {wanted} copies a dimension that {list(shape)} does not have")
+        raise ModelError(f"shape {wanted} copies a dimension that {list(shape)} does not have")
     dims = [shape[i] if i in copied else dim for i, dim in enumerate(wanted)]
     if wanted.count(-1) > 1:
-        raise ValueError(f"shape {wanted} has more than one -1")
+        raise ModelError(f"shape {wanted} has more than one -1")
     if -1 in dims:
         # a copied dimension cancels, so that [0, -1] of an empty batch infers the rest of the shape
         given = math.prod(dim for i, dim in enumerate(dims) if i not in copied and dim != -1)
         there = math.prod(dim for i, dim in enumerate(shape) if i not in copied)
         dims[dims.index(-1)] = there // given if given else 0
     if math.prod(dims) != math.prod(shape):
-        raise ValueError(f"{list(shape)} cannot be seen as {wanted}")
+        raise ModelError(f"{list(shape)} cannot be seen as {wanted}")
     return tuple(dims)
 
 
@@ -62,7 +63,7 @@ def _squeeze(call: Call) -> tuple[np.ndarray]:
     x, axes = call.inputs[0], operand(call, "axes", 1)
     gone = [i for i, dim in enumerate(x.shape) if dim == 1] if axes is None else axes_of(axes, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
-        raise ValueError(f"axes {list(gone)} are not all of size 1")
+        raise ModelError(f"axes {list(gone)} are not all of size 1")
     return (x.reshape([dim for i, dim in enumerate(x.shape) if i not in gone]),)
 
 

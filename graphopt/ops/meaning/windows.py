@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphopt.errors import ModelError
 from graphopt.ops.table import Call
 
 Ints = tuple[int, ...]
@@ -55,13 +56,13 @@ class Windows:
 
 
 def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> Windows:
-    """The windows that a call's attributes put over an input of the spatial shape; ValueError where none fits."""
+    """The windows that a call's attributes put over an input of the spatial shape; ModelError where none fits."""
     rank = len(spatial)
     kernel = tuple(int(k) for k in call.attributes.get("kernel_shape") or kernel)
     strides = tuple(int(s) for s in call.attributes.get("strides") or (1,) * rank)
     dilations = tuple(int(d) for d in call.attributes.get("dilations") or (1,) * rank)
     if not len(kernel) == len(strides) == len(dilations) == rank:
-        raise ValueError(f"kernel {kernel}, strides {strides} and dilations {dilations} do not fit {rank} axes")
+        raise ModelError(f"kernel {kernel}, strides {strides} and dilations {dilations} do not fit {rank} axes")
     extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     auto = str(call.attributes.get("auto_pad") or "NOTSET")
     if auto.startswith("SAME"):

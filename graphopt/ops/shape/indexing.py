@@ -14,22 +14,27 @@ from graphopt.ops.shape.operand import (
     axis_in,
     dims_in,
     dtype_of,
+    elements,
     is_given,
-    like,
+    one_element,
+    places,
     refuse,
+    same_dim,
+    same_shape,
     setting,
     shape_of,
     unknown,
     unknown_shape,
+    vector,
     with_rank,
+    within,
+    within_bounds,
 )
 from graphopt.ops.table import Inference, shape_rule
 
 _ENDLESS = (
     2**31 - 1
 )  # ONNX: "for slicing to the end of a dimension with unknown size, it is recommended to pass INT_MAX"
-
-shape_rule("Scatter", "ScatterElements", "ScatterND", "TensorScatter")(like())
 
 
 @shape_rule("Gather")
@@ -40,18 +45,42 @@ def gather(call: Inference) -> Result:
         return (TensorType(dtype_of(call, 0)),)
     with_rank(call, data, 1, "the data")
     axis = axis_in(call, call.attributes.get("axis", 0), len(data))
+    places(call, 1, data[axis], "an index", f"axis {axis}")
     return (TensorType(dtype_of(call, 0), (*data[:axis], *indices, *data[axis + 1 :])),)
 
 
 @shape_rule("GatherElements")
 def gather_elements(call: Inference) -> Result:
-    """The indices' shape."""
+    """The indices' shape; off the axis the indices must not reach beyond the data."""
     data, indices = shape_of(call, 0), shape_of(call, 1)
-    if data is not None and indices is not None and len(data) != len(indices):
-        refuse(call, f"data and indices must have one rank, got {len(data)} and {len(indices)}")
+    if data is not None and indices is not None:
+        _check_elements(call, data, indices)
     if indices is None and data is not None:
         indices = unknown_shape(call, len(data))
     return (TensorType(dtype_of(call, 0), indices),)
+
+
+@shape_rule("Scatter", "ScatterElements")
+def scatter_elements(call: Inference) -> Result:
+    """The data's type; the updates have the shape of the indices, which off the axis do not reach beyond the data."""
+    data, indices = shape_of(call, 0), shape_of(call, 1)
+    if data is not None and indices is not None:
+        _check_elements(call, data, indices)
+    if indices is not None:
+        same_shape(call, 2, indices, "updates")
+    return (call.types[0],)
+
+
+def _check_elements(call: Inference, data: Shape, indices: Shape) -> None:
+    with_rank(call, data, 1, "the data")
+    if len(data) != len(indices):
+        refuse(call, f"data and indices must have one rank, got {len(data)} and {len(indices)}")
+    axis = axis_in(call, call.attributes.get("axis", 0), len(data))
+    for i, (room, size) in enumerate(zip(data, indices, strict=True)):
+        if i != axis and isinstance(room, int) and isinstance(size, int) and size > room:
+            refuse(call, f"indices have {size} elements in dimension {i}, where the data has {room}")
+    if 0 not in indices:
+        places(call, 1, data[axis], "an index", f"axis {axis}")
 
 
 @shape_rule("GatherND")
@@ -60,13 +89,63 @@ def gather_nd(call: Inference) -> Result:
     data, indices = shape_of(call, 0), shape_of(call, 1)
     if data is None or indices is None:
         return (TensorType(dtype_of(call, 0)),)
+    with_rank(call, data, 1, "the data")
     with_rank(call, indices, 1, "the indices")
     batch, width = call.attributes.get("batch_dims", 0), indices[-1]
+    if not 0 <= batch < min(len(data), len(indices)):
+        refuse(call, f"batch_dims is {batch}, for data of {len(data)} and indices of {len(indices)} dimensions")
+    for i in range(batch):
+        same_dim(call, data[i], indices[i], f"dimension {i} of data and indices, a batch dimension,")
     if not isinstance(width, int):
         return (TensorType(dtype_of(call, 0)),)
-    if batch + width > len(data):
-        refuse(call, f"an index of {width} numbers after {batch} batch dims does not fit {len(data)} dimensions")
+    _check_tuples(call, data[batch:], width, f" after {batch} batch dims" if batch else "")
     return (TensorType(dtype_of(call, 0), (*indices[:-1], *data[batch + width :])),)
+
+
+@shape_rule("ScatterND")
+def scatter_nd(call: Inference) -> Result:
+    """The data's type; the updates have one slice of the data for each index."""
+    data, indices = shape_of(call, 0), shape_of(call, 1)
+    if data is not None and indices is not None:
+        with_rank(call, data, 1, "the data")
+        with_rank(call, indices, 1, "the indices")
+        width = indices[-1]
+        if isinstance(width, int):
+            _check_tuples(call, data, width, "")
+            same_shape(call, 2, (*indices[:-1], *data[width:]), "updates")
+    return (call.types[0],)
+
+
+def _check_tuples(call: Inference, data: Shape, width: int, where: str) -> None:
+    """Indices are tuples, along the last axis, of places in the first dimensions of the data."""
+    if not 1 <= width <= len(data):
+        refuse(call, f"an index of {width} numbers{where} does not fit {len(data)} dimensions")
+    known = elements(call, 1)
+    if known is None or not known.size:
+        return
+    for i, size in enumerate(data[:width]):
+        if isinstance(size, int):
+            within_bounds(call, known[..., i], -size, size - 1, f"an index into dimension {i} of {size} elements")
+
+
+@shape_rule("TensorScatter")
+def tensor_scatter(call: Inference) -> Result:
+    """The cache's type; the update differs from it in the axis alone, and lies inside it unless it wraps around."""
+    cache, update = shape_of(call, 0), shape_of(call, 1)
+    if cache is None or update is None:
+        return (call.types[0],)
+    with_rank(call, cache, 2, "past_cache")
+    axis = axis_in(call, call.attributes.get("axis", -2), len(cache))
+    if axis == 0:
+        refuse(call, "the axis must not be that of the batch")
+    same_shape(call, 1, (*cache[:axis], None, *cache[axis + 1 :]), "update")
+    room, size = cache[axis], update[axis]
+    if isinstance(room, int) and isinstance(size, int) and size > room:
+        refuse(call, f"the update has {size} elements along axis {axis}, where the cache has {room}")
+    vector(call, 2, cache[0], "write_indices")
+    circular = call.attributes.get("mode", "linear") == "circular"
+    within(call, 2, 0, room - 1 if circular else room - size, "write_indices")
+    return (call.types[0],)
 
 
 @shape_rule("Slice")
@@ -126,7 +205,11 @@ def one_hot(call: Inference) -> Result:
     if indices is None:
         return (TensorType(dtype_of(call, 2)),)
     axis = axis_in(call, call.attributes.get("axis", -1), len(indices) + 1)
+    one_element(call, 1, "depth")
+    vector(call, 2, 2, "values")
     size = unknown(call, axis) if depth is None else depth[0]
+    if isinstance(size, int) and size < 0:
+        refuse(call, f"depth must not be negative, got {size}")
     return (TensorType(dtype_of(call, 2), (*indices[:axis], size, *indices[axis:])),)
 
 
@@ -162,6 +245,16 @@ def unique(call: Inference) -> Result:
 @shape_rule("NonMaxSuppression")
 def non_max_suppression(call: Inference) -> Result:
     """A row [batch, class, box] for each box that is kept."""
+    boxes, scores = shape_of(call, 0), shape_of(call, 1)
+    same_shape(call, 0, (None, None, 4), "boxes")
+    if boxes is not None:
+        same_shape(call, 1, (boxes[0], None, boxes[1]), "scores")
+    elif scores is not None:
+        with_rank(call, scores, 3, "scores", 3)
+    for slot, name in ((2, "max_output_boxes_per_class"), (3, "iou_threshold"), (4, "score_threshold")):
+        one_element(call, slot, name)
+    within(call, 2, 0, 2**63 - 1, "max_output_boxes_per_class")
+    within(call, 3, 0, 1, "iou_threshold")
     return (TensorType(DType.INT64, (unknown(call, 0), 3)),)
 
 

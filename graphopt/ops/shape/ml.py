@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphopt.ir.dim import Dim
+from graphopt.ir.dim import Dim, product
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType
-from graphopt.ops.shape.operand import Result, dtype_of, shape_of, unknown
+from graphopt.ops.shape.operand import Result, dtype_of, places, refuse, same_shape, shape_of, unknown, with_rank
 from graphopt.ops.table import Inference, shape_rule
 
 _ML = "ai.onnx.ml"
@@ -14,19 +14,26 @@ _ML = "ai.onnx.ml"
 @shape_rule("TreeEnsemble", domain=_ML)
 def tree_ensemble(call: Inference) -> Result:
     """[rows, n_targets], in the element type of the data."""
+    _check_trees(call)
     return (TensorType(dtype_of(call, 0), (_rows(call), call.attributes.get("n_targets", unknown(call, 1)))),)
 
 
 @shape_rule("TreeEnsembleRegressor", domain=_ML)
 def tree_ensemble_regressor(call: Inference) -> Result:
     """[rows, n_targets] in float32."""
+    _check_trees(call)
     return (TensorType(DType.FLOAT32, (_rows(call), call.attributes.get("n_targets", 1))),)
 
 
 @shape_rule("LinearRegressor", "SVMRegressor", domain=_ML)
 def regressor(call: Inference) -> Result:
-    """[rows, targets] in float32."""
-    targets = call.attributes.get("targets", 1) if call.op == "LinearRegressor" else 1
+    """[rows, targets] in float32; as many columns of data as each target, or support vector, has numbers."""
+    attributes = call.attributes
+    linear = call.op == "LinearRegressor"
+    targets = attributes.get("targets", 1) if linear else 1
+    vectors = attributes.get("n_supports", 0)
+    numbers = attributes["coefficients"] if linear or not vectors else attributes["support_vectors"]
+    _check_width(call, len(numbers), targets if linear or not vectors else vectors)
     return (TensorType(DType.FLOAT32, (_rows(call), targets)),)
 
 
@@ -34,6 +41,8 @@ def regressor(call: Inference) -> Result:
 def classifier(call: Inference) -> Result:
     """A label for each row, and its scores: one column for each class."""
     attributes = call.attributes
+    if call.op == "TreeEnsembleClassifier":
+        _check_trees(call)
     names = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
     labels = next((attributes[name] for name in names if attributes.get(name)), None)
     texts = bool(attributes.get("classlabels_strings"))
@@ -46,23 +55,29 @@ def classifier(call: Inference) -> Result:
 @shape_rule("Normalizer", "Scaler", domain=_ML)
 def to_float(call: Inference) -> Result:
     """The data's shape in float32."""
+    if call.op == "Scaler":
+        _check_columns(call, "offset", "scale")
     return (TensorType(DType.FLOAT32, shape_of(call, 0)),)
 
 
 @shape_rule("Binarizer", "Imputer", domain=_ML)
 def same(call: Inference) -> Result:
     """The data's type."""
+    if call.op == "Imputer":
+        _check_columns(call, "imputed_value_floats", "imputed_value_int64s")
     return (call.types[0],)
 
 
 @shape_rule("ArrayFeatureExtractor", domain=_ML)
 def array_feature_extractor(call: Inference) -> Result:
     """The last axis has the columns that the second operand names."""
-    data, places = shape_of(call, 0), shape_of(call, 1)
-    if data is None or places is None:
+    data, names = shape_of(call, 0), shape_of(call, 1)
+    if data is None or names is None:
         return (TensorType(dtype_of(call, 0)),)
+    with_rank(call, data, 1, "the data")
+    places(call, 1, data[-1], "an index", "the last axis")
     count: Dim = 1
-    for dim in places:
+    for dim in names:
         count = count * dim
     lead: Shape = data[:-1] if len(data) > 1 else (1,)
     return (TensorType(dtype_of(call, 0), (*lead, count)),)
@@ -71,7 +86,13 @@ def array_feature_extractor(call: Inference) -> Result:
 @shape_rule("FeatureVectorizer", domain=_ML)
 def feature_vectorizer(call: Inference) -> Result:
     """The columns of all operands beside each other, in float32."""
-    total = sum(call.attributes.get("inputdimensions", ()))
+    dimensions = call.attributes.get("inputdimensions", ())
+    total = sum(dimensions)
+    for slot, columns in enumerate(dimensions):
+        shape = shape_of(call, slot)
+        if shape is not None:
+            with_rank(call, shape, 1, f"input {slot}", 2)
+            same_shape(call, slot, (columns,) if len(shape) == 1 else (_rows(call), columns), f"input {slot}")
     return (TensorType(DType.FLOAT32, (_rows(call), total or unknown(call, 1))),)
 
 
@@ -93,6 +114,36 @@ def one_hot_encoder(call: Inference) -> Result:
     shape = shape_of(call, 0)
     count = len(call.attributes.get("cats_int64s", ()) or call.attributes.get("cats_strings", ()))
     return (TensorType(DType.FLOAT32, None if shape is None else (*shape, count)),)
+
+
+def _check_columns(call: Inference, *names: str) -> None:
+    """A list of numbers has one, or one for each column of the data."""
+    shape = shape_of(call, 0)
+    for name in names:
+        given = call.attributes.get(name)
+        if given and shape and isinstance(shape[-1], int) and len(given) not in (1, shape[-1]):
+            refuse(call, f"{name} has {len(given)} numbers for {shape[-1]} columns")
+
+
+def _check_width(call: Inference, numbers: int, rows: int) -> None:
+    """A matrix with so many rows and numbers in all is multiplied with the data, flat but for its own rows."""
+    shape = shape_of(call, 0)
+    if shape is None:
+        return
+    width = product(shape[1:] if len(shape) > 1 else shape)
+    if rows < 1 or (isinstance(width, int) and numbers != rows * width):
+        refuse(call, f"{numbers} numbers for {rows} rows do not fit the {width} columns of the data")
+
+
+def _check_trees(call: Inference) -> None:
+    """The data is a matrix with every column that a node looks at."""
+    shape = shape_of(call, 0)
+    if shape is None:
+        return
+    with_rank(call, shape, 2, "X", 2)
+    last = max(call.attributes.get("nodes_featureids", ()), default=-1)
+    if isinstance(shape[1], int) and shape[1] <= last:
+        refuse(call, f"X has {shape[1]} columns, but a node looks at column {last}")
 
 
 def _rows(call: Inference) -> Dim:

@@ -14,9 +14,11 @@ from graphopt.ops.shape.operand import (
     axis_in,
     broadcast,
     dims_in,
+    divisible,
     dtype_of,
     ints_in,
     is_given,
+    one_element,
     refuse,
     same_dim,
     setting,
@@ -24,7 +26,9 @@ from graphopt.ops.shape.operand import (
     tensor,
     unknown,
     unknown_shape,
+    vector,
     with_rank,
+    within,
 )
 from graphopt.ops.table import Inference, shape_rule
 
@@ -33,6 +37,7 @@ from graphopt.ops.table import Inference, shape_rule
 def reshape(call: Inference) -> Result:
     """The shape operand's dims, where 0 copies (unless `allowzero`) and −1 takes what is left."""
     data, target = shape_of(call, 0), dims_in(call, 1)
+    vector(call, 1, None, "shape")
     if target is None:
         return (TensorType(dtype_of(call, 0), _rank_of_vector(call, 1)),)
     copy = not call.attributes.get("allowzero", 0)
@@ -154,8 +159,11 @@ def split(call: Inference) -> Result:
             sizes = [unknown(call, axis, slot) for slot in range(count)]
     if sizes is None:
         sizes = _equal_pieces(call, data[axis], call.attributes.get("num_outputs", count))
+    vector(call, 1, count, "split")
     if len(sizes) != count:
         refuse(call, f"splits into {len(sizes)} pieces but has {count} outputs")
+    if any(isinstance(size, int) and size < 0 for size in sizes):
+        refuse(call, f"a piece must not have a negative size, got {_show(sizes)}")
     total = sum(size for size in sizes if isinstance(size, int))
     if all(isinstance(size, int) for size in sizes) and isinstance(data[axis], int) and total != data[axis]:
         refuse(call, f"pieces of {_show(sizes)} do not make up the {data[axis]} elements of axis {axis}")
@@ -166,6 +174,9 @@ def split(call: Inference) -> Result:
 def expand(call: Inference) -> Result:
     """The data broadcast with the shape operand, in both directions."""
     target = dims_in(call, 1)
+    vector(call, 1, None, "shape")
+    if any(isinstance(dim, int) and dim < 0 for dim in target or ()):
+        refuse(call, f"the shape {_show(target or ())} has a negative dimension")
     if target is None:
         wanted, data = _rank_of_vector(call, 1), shape_of(call, 0)
         rank = None if wanted is None or data is None else max(len(wanted), len(data))
@@ -182,8 +193,10 @@ def tile(call: Inference) -> Result:
         return (TensorType(dtype_of(call, 0), _rank_of_vector(call, 1)),)
     if repeats is None:
         return (TensorType(dtype_of(call, 0), unknown_shape(call, len(shape))),)
+    vector(call, 1, len(shape), "repeats")
     if len(repeats) != len(shape):
         refuse(call, f"has {len(repeats)} repeats for {len(shape)} dimensions")
+    within(call, 1, 0, 2**63 - 1, "repeats")
     return (TensorType(dtype_of(call, 0), tuple([dim * n for dim, n in zip(shape, repeats, strict=True)])),)
 
 
@@ -191,8 +204,11 @@ def tile(call: Inference) -> Result:
 def pad(call: Inference) -> Result:
     """Each dimension grows by the padding before and after it (a negative one takes elements away)."""
     shape = shape_of(call, 0)
+    one_element(call, 2, "constant_value")
     if shape is None:
         return (TensorType(dtype_of(call, 0)),)
+    vector(call, 1, None, "pads")
+    vector(call, 3, None, "axes")
     pads: Sequence[Dim] | None = call.attributes.get("pads") or dims_in(call, 1)
     axes = ints_in(call, 3) if is_given(call, 3) else list(range(len(shape)))
     if pads is None or axes is None:
@@ -202,11 +218,26 @@ def pad(call: Inference) -> Result:
         refuse(call, f"has {len(pads)} pads for {len(axes)} axes")
     dims = list(shape)
     for i, axis in enumerate(axes):
-        dims[axis] = dims[axis] + pads[i] + pads[i + len(axes)]
+        before, after = pads[i], pads[i + len(axes)]
+        _check_mirrored(call, axis, shape[axis], before, after)
+        dims[axis] = dims[axis] + before + after
         size = dims[axis]
         if isinstance(size, int) and size < 0:
             refuse(call, f"pads take more elements from axis {axis} than it has")
     return (TensorType(dtype_of(call, 0), tuple(dims)),)
+
+
+def _check_mirrored(call: Inference, axis: int, size: Dim, before: Dim, after: Dim) -> None:
+    """Padding that repeats elements needs some: at least one, and more than it mirrors at either end."""
+    mode = call.attributes.get("mode", "constant")
+    if mode == "constant" or not all(isinstance(dim, int) for dim in (size, before, after)):
+        return
+    kept = int(size) + min(int(before), 0) + min(int(after), 0)  # type: ignore[arg-type]
+    most = max(int(before), int(after))  # type: ignore[arg-type]
+    if most > 0 and kept < 1:
+        refuse(call, f"mode {mode} pads axis {axis}, which has no elements")
+    if mode == "reflect" and most >= max(kept, 1) and most > 0:
+        refuse(call, f"mode reflect pads axis {axis} by {most}, but it has {kept} elements")
 
 
 @shape_rule("CenterCropPad")
@@ -218,8 +249,10 @@ def center_crop_pad(call: Inference) -> Result:
     axes = axes_in(call, call.attributes.get("axes", range(len(shape))), len(shape))
     if sizes is None:
         sizes = [unknown(call, axis) for axis in axes]
+    vector(call, 1, len(axes), "shape")
     if len(sizes) != len(axes):
         refuse(call, f"has {len(sizes)} sizes for {len(axes)} axes")
+    within(call, 1, 0, 2**63 - 1, "shape")
     found = dict(zip(axes, sizes, strict=True))
     return (TensorType(dtype_of(call, 0), tuple([found.get(axis, dim) for axis, dim in enumerate(shape)])),)
 
@@ -231,16 +264,39 @@ def depth_and_space(call: Inference) -> Result:
     if shape is None:
         return (TensorType(dtype_of(call, 0), unknown_shape(call, 4)),)
     n, c, h, w = with_rank(call, shape, 4, "the data", 4)
+    if block < 1:
+        refuse(call, f"blocksize must be positive, got {block}")
     if call.op == "DepthToSpace":
+        divisible(call, c, block * block, "the channels")
         dims = (n, floor_divide(c, block * block), h * block, w * block)
     else:
+        divisible(call, h, block, "the height")
+        divisible(call, w, block, "the width")
         dims = (n, c * (block * block), floor_divide(h, block), floor_divide(w, block))
     return (TensorType(dtype_of(call, 0), dims),)
 
 
+@shape_rule("Trilu")
+def trilu(call: Inference) -> Result:
+    """The type of a stack of matrices; k is one number."""
+    shape = shape_of(call, 0)
+    one_element(call, 1, "k")
+    if shape is not None:
+        with_rank(call, shape, 2, "the data")
+    return (call.types[0],)
+
+
 @shape_rule("ReverseSequence")
 def reverse_sequence(call: Inference) -> Result:
-    """The data's type."""
+    """The data's type; each entry of the batch has a length within the time axis."""
+    shape = shape_of(call, 0)
+    if shape is not None:
+        with_rank(call, shape, 2, "the data")
+        time, batch = call.attributes.get("time_axis", 0), call.attributes.get("batch_axis", 1)
+        if {time, batch} != {0, 1}:
+            refuse(call, f"time and batch axis must be 0 and 1, got {time} and {batch}")
+        vector(call, 1, shape[batch], "sequence_lens")
+        within(call, 1, 0, shape[time], "sequence_lens")
     return (tensor(call, 0),)
 
 
@@ -279,6 +335,8 @@ def _equal_pieces(call: Inference, size: Dim, count: int) -> list[Dim]:
             refuse(call, f"cannot cut {size} elements into {count} equal pieces")
         return [floor_divide(size, count)] * count
     piece = -floor_divide(-size, count)
+    if isinstance(size, int) and isinstance(piece, int):
+        return [max(0, min(piece, size - i * piece)) for i in range(count)]  # so few elements leave some pieces empty
     return [piece] * (count - 1) + [size - piece * (count - 1)]
 
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from graphopt.errors import ModelError
+from graphopt.errors import MisfitError
 from graphopt.ir.dim import Dim, Expr, symbol
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType, Type
@@ -25,8 +25,8 @@ MOST_DIMENSIONS = 64  # numpy's limit; a rank read from a model is not trusted b
 
 
 def refuse(call: Inference, problem: str) -> NoReturn:
-    """Raise the ModelError that says how this application breaks its operator's specification."""
-    raise ModelError(f"{call.op}: {problem}")
+    """Raise the MisfitError that says how this application breaks its operator's specification."""
+    raise MisfitError(call.op, problem)
 
 
 def tensor(call: Inference, slot: int) -> TensorType | None:
@@ -99,14 +99,14 @@ def unknown_shape(call: Inference, rank: int, slot: int = 0) -> Shape:
 
 
 def axis_in(call: Inference, axis: int, rank: int) -> int:
-    """An axis counted from the front; ModelError when the tensor has no such axis."""
+    """An axis counted from the front; MisfitError when the tensor has no such axis."""
     if not -rank <= axis < rank:
         refuse(call, f"axis {axis} is outside the {rank} dimensions of its operand")
     return axis % rank if axis < 0 else axis
 
 
 def axes_in(call: Inference, axes: Iterable[int], rank: int) -> list[int]:
-    """Axes counted from the front; ModelError when one does not exist or is named twice."""
+    """Axes counted from the front; MisfitError when one does not exist or is named twice."""
     found = [axis_in(call, axis, rank) for axis in axes]
     if len(set(found)) < len(found):
         refuse(call, f"names an axis twice in {found}")
@@ -133,7 +133,7 @@ def broadcast(call: Inference, shapes: Sequence[Shape | None]) -> Shape | None:
 
 
 def broadcast_dim(call: Inference, a: Dim, b: Dim) -> Dim:
-    """The dimension to which two are broadcast; ModelError for two numbers that do not fit."""
+    """The dimension to which two are broadcast; MisfitError for two numbers that do not fit."""
     if a == b or b == 1:
         return a
     if a == 1:
@@ -148,7 +148,7 @@ def broadcast_dim(call: Inference, a: Dim, b: Dim) -> Dim:
 
 
 def same_dim(call: Inference, a: Dim, b: Dim, what: str) -> Dim:
-    """One of two dimensions that must be equal, the more definite; ModelError when both are numbers and differ."""
+    """One of two dimensions that must be equal, the more definite; MisfitError when both are numbers and differ."""
     if isinstance(a, int):
         if isinstance(b, int) and a != b:
             refuse(call, f"{what} must agree, got {a} and {b}")
@@ -158,11 +158,86 @@ def same_dim(call: Inference, a: Dim, b: Dim, what: str) -> Dim:
     return b if a.is_anonymous and not b.is_anonymous else a
 
 
+def same_shape(call: Inference, slot: int, wanted: Sequence[Dim | None], name: str) -> None:
+    """MisfitError unless an operand has, as far as is known, the shape wanted; None stands for any size."""
+    shape = shape_of(call, slot)
+    if shape is None:
+        return
+    if len(shape) != len(wanted) or any(_differ(a, b) for a, b in zip(shape, wanted, strict=True)):
+        refuse(call, f"{name} must have shape {_show(wanted)}, got {_show(shape)}")
+
+
+def vector(call: Inference, slot: int, length: Dim | None, name: str) -> None:
+    """MisfitError unless an operand is a vector, as far as is known of that length."""
+    same_shape(call, slot, (length,), name)
+
+
+def one_element(call: Inference, slot: int, name: str) -> None:
+    """MisfitError unless an operand, where it is given, has one element: a scalar, or a tensor of one."""
+    shape = shape_of(call, slot)
+    if shape is not None and any(_differ(1, dim) for dim in shape):
+        refuse(call, f"{name} must have one element, got shape {_show(shape)}")
+
+
+def spreads(call: Inference, slot: int, target: Shape, name: str) -> None:
+    """MisfitError unless an operand broadcasts to the target without widening it (ONNX: unidirectional)."""
+    shape = shape_of(call, slot)
+    if shape is None:
+        return
+    pairs = zip(shape[::-1], target[::-1], strict=False)
+    if len(shape) > len(target) or any(a != 1 and _differ(a, b) for a, b in pairs):
+        refuse(call, f"{name} must broadcast to {_show(target)}, got {_show(shape)}")
+
+
+def within(call: Inference, slot: int, low: Dim, high: Dim, name: str) -> None:
+    """MisfitError for a known element of an operand that is not a number from `low` to `high`, both included."""
+    within_bounds(call, elements(call, slot), low, high, name)
+
+
+def within_bounds(call: Inference, array: np.ndarray | None, low: Dim, high: Dim, name: str) -> None:
+    """As `within`, for elements at hand."""
+    if array is None or not array.size:
+        return
+    if array.dtype == object:
+        numbers = [item for item in array.reshape(-1).tolist() if isinstance(item, int)]
+        if not numbers:
+            return
+        least, most = min(numbers), max(numbers)
+    else:
+        least, most = array.min().item(), array.max().item()  # NaN where one element is: below nothing, above nothing
+    below = isinstance(low, int) and not least >= low
+    if below or (isinstance(high, int) and not most <= high):
+        refuse(call, f"{name} must lie from {low} to {high}, got {least if below else most}")
+
+
+def places(call: Inference, slot: int, size: Dim, name: str, what: str) -> None:
+    """MisfitError for a known element of an operand that names no place among `size`, counted from either end."""
+    array = elements(call, slot)
+    if isinstance(size, int) and array is not None:
+        if not size and array.size:
+            refuse(call, f"{name} names a place in {what}, which has no elements")
+        within_bounds(call, array, -size, size - 1, f"{name} into {what} of {size} elements")
+
+
+def divisible(call: Inference, size: Dim, by: int, what: str) -> None:
+    """MisfitError unless a size is, as far as is known, a multiple of a number."""
+    if by < 1 or (isinstance(size, int) and size % by):
+        refuse(call, f"{what} must be a multiple of {by}, got {size}")
+
+
+def _differ(a: Dim | None, b: Dim | None) -> bool:
+    return isinstance(a, int) and isinstance(b, int) and a != b
+
+
+def _show(shape: Sequence[Dim | None]) -> str:
+    return f"[{', '.join('any' if dim is None else str(dim) for dim in shape)}]"
+
+
 def with_rank(call: Inference, shape: Shape, least: int, what: str, most: int | None = None) -> Shape:
-    """The shape; ModelError when its rank is not as the operator needs."""
+    """The shape; MisfitError when its rank is not as the operator needs."""
     if len(shape) < least or (most is not None and len(shape) > most):
         wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-        refuse(call, f"{what} must have {wanted} dimensions, got shape [{', '.join(map(str, shape))}]")
+        refuse(call, f"{what} must have {wanted} dimensions, got shape {_show(shape)}")
     return shape
 
 

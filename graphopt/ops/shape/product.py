@@ -10,10 +10,13 @@ from graphopt.ops.shape.operand import (
     broadcast,
     broadcast_dim,
     dtype_of,
+    one_element,
     refuse,
     same_dim,
     shape_of,
+    spreads,
     unknown_shape,
+    vector,
     with_rank,
 )
 from graphopt.ops.table import Inference, shape_rule
@@ -27,14 +30,93 @@ def matmul(call: Inference) -> Result:
 
 @shape_rule("MatMulInteger")
 def matmul_integer(call: Inference) -> Result:
-    """As MatMul, accumulated in int32."""
+    """As MatMul, accumulated in int32; zero points are one number, or one for each row of A and column of B."""
+    _check_rows(call, 0, 2, "a_zero_point")
+    _check_columns(call, 1, 3, "b_zero_point")
     return (TensorType(DType.INT32, product_shape(call, shape_of(call, 0), shape_of(call, 1))),)
 
 
 @shape_rule("QLinearMatMul")
 def qlinear_matmul(call: Inference) -> Result:
     """As MatMul of the operands 0 and 3, in the element type of the output's zero point."""
+    for slot, name in ((1, "a_scale"), (2, "a_zero_point")):
+        _check_rows(call, 0, slot, name)
+    for slot, name in ((4, "b_scale"), (5, "b_zero_point")):
+        _check_columns(call, 3, slot, name)
+    for slot, name in ((6, "y_scale"), (7, "y_zero_point")):
+        _check_rows(call, 0, slot, name)
     return (TensorType(dtype_of(call, 7), product_shape(call, shape_of(call, 0), shape_of(call, 3))),)
+
+
+def _check_rows(call: Inference, data: int, slot: int, name: str) -> None:
+    """A scale or zero point of A: one number, one for each row, or [.., rows, 1]."""
+    shape, given = shape_of(call, data), shape_of(call, slot)
+    if shape is None or given is None or all(dim == 1 for dim in given):
+        return
+    if len(given) == 1 and len(shape) > 1:
+        vector(call, slot, shape[-2], name)
+    else:
+        spreads(call, slot, (*shape[:-1], 1), name)
+
+
+def _check_columns(call: Inference, data: int, slot: int, name: str) -> None:
+    """A scale or zero point of B: one number, one for each column, or [.., 1, columns]."""
+    shape, given = shape_of(call, data), shape_of(call, slot)
+    if shape is None or given is None or all(dim == 1 for dim in given):
+        return
+    spreads(call, slot, (*shape[:-2], 1, shape[-1]) if len(shape) > 1 else (1,), name)
+
+
+@shape_rule("FusedMatMul", domain="com.microsoft")
+def fused_matmul(call: Inference) -> Result:
+    """As MatMul, of operands transposed first where the attributes say so."""
+    a, b = _turned(call, 0, "A"), _turned(call, 1, "B")
+    return (TensorType(dtype_of(call, 0), product_shape(call, a, b)),)
+
+
+def _turned(call: Inference, slot: int, name: str) -> Shape | None:
+    shape = shape_of(call, slot)
+    if shape is None:
+        return None
+    if call.attributes.get(f"transBatch{name}", 0) and len(shape) > 2:
+        shape = (*shape[1:-1], shape[0], shape[-1])
+    if call.attributes.get(f"trans{name}", 0) and len(shape) > 1:
+        shape = (*shape[:-2], shape[-1], shape[-2])
+    return shape
+
+
+@shape_rule("DynamicQuantizeMatMul", domain="com.microsoft")
+def dynamic_quantize_matmul(call: Inference) -> Result:
+    """As MatMul, in float32; B's scale and zero point are one number or one for each column."""
+    return _quantised_product(call, (2, "b_scale"), (3, "b_zero_point"), bias=4)
+
+
+@shape_rule("MatMulIntegerToFloat", domain="com.microsoft")
+def matmul_integer_to_float(call: Inference) -> Result:
+    """As MatMul, scaled to float32; B's scale and zero point are one number or one for each column."""
+    for slot, name in ((2, "a_scale"), (4, "a_zero_point")):
+        one_element(call, slot, name)
+    return _quantised_product(call, (3, "b_scale"), (5, "b_zero_point"), bias=6)
+
+
+def _quantised_product(call: Inference, *per_column: tuple[int, str], bias: int) -> Result:
+    b = shape_of(call, 1)
+    for slot, name in per_column:
+        _check_columns(call, 1, slot, name)
+    if b:
+        vector(call, bias, b[-1], "bias")
+    return (TensorType(DType.FLOAT32, product_shape(call, shape_of(call, 0), b)),)
+
+
+@shape_rule("Det")
+def det(call: Inference) -> Result:
+    """One number for each square matrix."""
+    shape = shape_of(call, 0)
+    if shape is None:
+        return (TensorType(dtype_of(call, 0)),)
+    with_rank(call, shape, 2, "the data")
+    same_dim(call, shape[-2], shape[-1], "rows and columns")
+    return (TensorType(dtype_of(call, 0), shape[:-2]),)
 
 
 @shape_rule("Gemm")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphopt.ir.dim import Dim
+from graphopt.ir.dim import Dim, product
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import Shape, TensorType
 from graphopt.ops.shape.operand import (
@@ -12,12 +12,14 @@ from graphopt.ops.shape.operand import (
     dims_in,
     dtype_of,
     ints_in,
+    one_element,
     refuse,
     setting,
     shape_of,
     tensor,
     unknown,
     unknown_shape,
+    vector,
 )
 from graphopt.ops.table import Inference, shape_rule
 
@@ -48,7 +50,12 @@ def arg_reduce(call: Inference) -> Result:
     shape = shape_of(call, 0)
     if shape is None:
         return (TensorType(DType.INT64),)
+    if not shape:
+        axis_in(call, call.attributes.get("axis", 0), 1)
+        return (TensorType(DType.INT64, ()),)
     axis = axis_in(call, call.attributes.get("axis", 0), len(shape))
+    if shape[axis] == 0:
+        refuse(call, f"axis {axis} has no elements to choose from")
     return (TensorType(DType.INT64, _reduced(shape, [axis], bool(call.attributes.get("keepdims", 1)))),)
 
 
@@ -59,6 +66,7 @@ def top_k(call: Inference) -> Result:
     if data is None or data.shape is None:
         return (TensorType(dtype_of(call, 0)), TensorType(DType.INT64))
     axis = axis_in(call, call.attributes.get("axis", -1), len(data.shape))
+    one_element(call, 1, "K")
     k: Dim
     if "k" in call.attributes:
         k = call.attributes["k"]
@@ -80,6 +88,8 @@ def compress(call: Inference) -> Result:
     shape = shape_of(call, 0)
     axis = call.attributes.get("axis")
     condition = ints_in(call, 1)
+    vector(call, 1, None, "condition")
+    _check_condition(call, shape, axis)
     if axis is None:
         count = unknown(call, 0) if condition is None else sum(map(bool, condition))
         return (TensorType(dtype_of(call, 0), (count,)),)
@@ -88,6 +98,26 @@ def compress(call: Inference) -> Result:
     axis = axis_in(call, axis, len(shape))
     count = unknown(call, axis) if condition is None else sum(map(bool, condition))
     return (TensorType(dtype_of(call, 0), (*shape[:axis], count, *shape[axis + 1 :])),)
+
+
+def _check_condition(call: Inference, shape: Shape | None, axis: int | None) -> None:
+    """A condition may be shorter than what it chooses from, not longer."""
+    condition = shape_of(call, 1)
+    if shape is None or condition is None:
+        return
+    room = product(shape) if axis is None else shape[axis_in(call, axis, len(shape))]
+    if isinstance(room, int) and isinstance(condition[0], int) and condition[0] > room:
+        refuse(call, f"the condition has {condition[0]} elements for {room} to choose from")
+
+
+@shape_rule("CumSum", "CumProd")
+def running(call: Inference) -> Result:
+    """The data's type; the axis is an operand."""
+    shape, axis = shape_of(call, 0), ints_in(call, 1)
+    one_element(call, 1, "axis")
+    if shape is not None and axis:
+        axis_in(call, axis[0], len(shape))
+    return (call.types[0],)
 
 
 def _reduced(shape: Shape, axes: list[int], keep: bool) -> Shape:

@@ -21,11 +21,11 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def broadcast_strides(shape: Sequence[int], full: Sequence[int]) -> tuple[int, ...]:
+def broadcast_strides(shape: Sequence[int], full: Sequence[int], name: str = "an operand") -> tuple[int, ...]:
     """The strides that read a C-contiguous array of `shape` as one of `full`; ValueError where it cannot be."""
     lead = len(full) - len(shape)
     if lead < 0 or any(size not in (1, target) for size, target in zip(shape, full[lead:], strict=False)):
-        raise ValueError(f"an operand of shape {list(shape)} does not broadcast to {list(full)}")
+        raise ValueError(f"{name} of shape {list(shape)} does not broadcast to {list(full)}")
     own = contiguous_strides(shape)
     return (0,) * lead + tuple(0 if size == 1 else stride for size, stride in zip(shape, own, strict=True))
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from graphopt_kernels.abi import Field, KernelSpec, Launch, Operand, Ref, Scratch, float_field
 from graphopt_kernels.bind import matmul
+from graphopt_kernels.bind.fit import of_dtype, of_rank, of_shape
 
 OPERATORS = frozenset({"Conv", "ConvTranspose"})
 DTYPES = ("float32", "float64")
@@ -121,10 +122,15 @@ def bind(
     if x is None or w is None:
         raise ValueError("a convolution needs an input and weights")
     (y,) = outputs
-    if y.size == 0:
-        return []
+    for name, operand in (("the weights", w), ("the bias", bias), ("the residual", residual), ("the output", y)):
+        of_dtype(name, operand, x.dtype)
     if len(x.shape) != len(w.shape) or not 3 <= len(x.shape) <= 2 + RANK:
         raise ValueError(f"cannot convolve {x.shape} with {w.shape}: both need one to {RANK} spatial dimensions")
+    of_rank("the output", y, len(x.shape), len(x.shape))
+    of_shape("the bias", bias, y.shape[1:2])
+    of_shape("the residual", residual, y.shape)
+    if int(attributes.get("group", 1)) < 1:
+        raise ValueError(f"channels fall into at least one group, not {attributes['group']}")
     if attributes.get("op") == "ConvTranspose":
         return _transposed(x, w, bias, residual, y, attributes, scratch)
     return _convolution(x, w, bias, residual, y, attributes, scratch)
@@ -146,6 +152,8 @@ def _convolution(
     shape = geometry(x.shape[2:], w.shape[2:], attributes)
     if y.shape != (x.shape[0], all_outputs, *_unlifted(shape.out, len(x.shape) - 2)):
         raise ValueError(f"a convolution of {x.shape} by {w.shape} does not give {y.shape}")
+    if y.size == 0:
+        return []
     k = channels * shape.taps
     w_row = row_length(k) if 1 in attributes.get("packed", ()) else k
     dtype = x.dtype
@@ -168,7 +176,7 @@ def _convolution(
     fields += [x.shape[0], group, channels, per_group, w_row, c_block, panels, float_field(low), float_field(high)]
     name = "depthwise" if depthwise else "convolution"
     work = x.shape[0] * all_outputs * shape.pixels * max(k, 1)
-    return [Launch(spec(name, dtype.name).symbol, tuple(fields + shape.fields), work)]
+    return [Launch(spec(name, dtype.name), tuple(fields + shape.fields), work)]
 
 
 def _transposed(
@@ -185,6 +193,9 @@ def _transposed(
     channels, per_group = x.shape[1] // group, w.shape[1]
     if w.shape[0] != x.shape[1] or x.shape[1] % group:
         raise ValueError(f"{group} groups of transposed weights {w.shape} do not fit {x.shape[1]} channels")
+    of_shape("the output", y, (batch, per_group * group, *y.shape[2:]))
+    if y.size == 0:
+        return []
     strides, dilations = _numbers(attributes, "strides", rank, 1), _numbers(attributes, "dilations", rank, 1)
     out = y.shape[2:]
     begins = transposed_pads(x.shape[2:], w.shape[2:], out, strides, dilations, attributes)
@@ -208,8 +219,8 @@ def _transposed(
     fields: list[Field] = [columns, 0, y.ref, _ref(bias), _ref(residual), 0, 0, 0]
     fields += [batch, 1, 0, y.shape[1], 0, 0, 0, float_field(low), float_field(high), *shape.fields]
     work = y.size + batch * group * m * n
-    steps = matmul.launches(product, scratch) if k > 0 else []
-    return [*steps, Launch(spec("col2im", dtype.name).symbol, tuple(fields), work)]
+    steps = matmul.launches(product, scratch) if m * n > 0 else []
+    return [*steps, Launch(spec("col2im", dtype.name), tuple(fields), work)]
 
 
 def geometry(size: Sequence[int], kernel: Sequence[int], attributes: Mapping[str, Any]) -> Geometry:
@@ -272,6 +283,8 @@ def _flat(shape: Geometry) -> Geometry:
 
 def _numbers(attributes: Mapping[str, Any], name: str, count: int, default: int) -> tuple[int, ...]:
     given = tuple(int(x) for x in attributes.get(name) or ())
+    if len(given) not in (0, count):
+        raise ValueError(f"the attribute {name} has {len(given)} numbers where {count} are expected")
     return given or (default,) * count
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from graphopt_kernels.abi import Field, KernelSpec, Launch, Operand, Ref, Scratch
+from graphopt_kernels.abi import Field, KernelSpec, Launch, Operand, Scratch
 from graphopt_kernels.bind.broadcast import joined
+from graphopt_kernels.bind.fit import of_dtype
 from graphopt_kernels.bind.moves import MOVES, Move
 
 OPERATORS = frozenset(MOVES)
@@ -36,8 +37,16 @@ def bind(
     inputs: Sequence[Operand | None], outputs: Sequence[Operand], attributes: Mapping[str, Any], scratch: Scratch
 ) -> list[Launch]:
     """One launch for each part of the result that is contiguous in index space; outputs must not overlap inputs."""
-    moves = MOVES[str(attributes["op"])](inputs, outputs, attributes)
-    return [launch_of(move, outputs[0].dtype.itemsize) for move in moves if 0 not in move.sizes]
+    op = str(attributes["op"])
+    dtype = outputs[0].dtype
+    moved = [] if op == "ConstantOfShape" else inputs if op == "Concat" else inputs[:1]
+    for name, operand in (
+        *((f"input {slot}", x) for slot, x in enumerate(moved)),
+        *(("an output", x) for x in outputs),
+    ):
+        of_dtype(name, operand, dtype)
+    moves = MOVES[op](inputs, outputs, attributes)
+    return [launch_of(move, dtype.itemsize) for move in moves if 0 not in move.sizes]
 
 
 def _dtype_moved(op: str, dtypes: Sequence[np.dtype | None], attributes: Mapping[str, Any]) -> np.dtype | None:
@@ -67,15 +76,11 @@ def launch_of(move: Move, size: int) -> Launch:
             mode = 1
     while len(loops) < 2:
         loops.append([1, 0, 0])
-    source = move.source if isinstance(move.source, int) else _moved(move.source, move.source_offset * size)
-    fields: list[Field] = [_moved(move.target, move.target_offset * size), source, mode, len(loops) - 2]
+    source = move.source if isinstance(move.source, int) else move.source.moved(move.source_offset * size)
+    fields: list[Field] = [move.target.moved(move.target_offset * size), source, mode, len(loops) - 2]
     for loop in loops:
         fields += loop
     work = 1
     for length in move.sizes:
         work *= length
-    return Launch(copy_spec(size).symbol, tuple(fields), work)
-
-
-def _moved(ref: Ref, nbytes: int) -> Ref:
-    return Ref(ref.buffer, ref.offset + nbytes)
+    return Launch(copy_spec(size), tuple(fields), work)

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphopt_kernels.abi import Field, KernelSpec, Launch, Operand, Scratch
 from graphopt_kernels.bind.broadcast import broadcast_nest
+from graphopt_kernels.bind.fit import of_dtype, of_rank, of_shape
 from graphopt_kernels.chain import DTYPES, RULES, Chain, chain_of, parse
 
 CHAIN = "ai.graphopt::Elementwise"
@@ -62,6 +63,13 @@ def launches_of(
     full = outputs[0].shape
     if any(output.shape != full for output in outputs):
         raise ValueError(f"the outputs of one elementwise call differ in shape: {[list(o.shape) for o in outputs]}")
+    if len(inputs) != len(chain.inputs) or len(outputs) != len(chain.outputs):
+        wanted = f"{len(chain.inputs)} inputs and {len(chain.outputs)} outputs"
+        raise ValueError(f"a chain of {wanted} has {len(inputs)} and {len(outputs)}")
+    for slot, (operand, dtype) in enumerate(zip(inputs, chain.inputs, strict=True)):
+        of_dtype(f"input {slot}", operand, dtype)
+    for slot, (operand, made) in enumerate(zip(outputs, chain.outputs, strict=True)):
+        of_dtype(f"output {slot}", operand, chain.dtype(made))
     total = math.prod(full)
     if total == 0:
         return []
@@ -75,7 +83,7 @@ def launches_of(
         fields[-len(operands) :] = [1] * len(operands)
     for axis in reversed(range(len(nest.sizes) - 1)):
         fields += [nest.sizes[axis], *(strides[axis] for strides in nest.strides)]
-    return [Launch(chain_spec(chain).symbol, tuple(fields), total * _cost(chain))]
+    return [Launch(chain_spec(chain), tuple(fields), total * _cost(chain))]
 
 
 def chain_spec(chain: Chain) -> KernelSpec:
@@ -92,6 +100,9 @@ def _aligned(op: str, version: int, inputs: Sequence[Operand], full: tuple[int, 
     shapes = [operand.shape for operand in inputs]
     channels = (1,) * max(len(full) - 2, 0)
     if op == "BatchNormalization":
+        of_rank("the input", inputs[0], 1)
+        for name, operand in zip(("scale", "bias", "mean", "variance"), inputs[1:], strict=True):
+            of_shape(f"the {name}", operand, full[1:2] or (1,))
         return [shapes[0], *((*shape, *channels) for shape in shapes[1:])]
     if op == "PRelu" and version < 9 and len(shapes[1]) == 1 and len(full) > 2:
         return [shapes[0], (*shapes[1], *channels)]

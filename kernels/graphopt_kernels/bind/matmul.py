@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from graphopt_kernels.abi import Field, KernelSpec, Launch, Operand, Ref, Scratch, float_field
+from graphopt_kernels.bind.fit import of_dtype, of_rank, of_shape
 
 OPERATORS = frozenset({"MatMul", "Gemm", "FusedMatMul"})
 DTYPES = ("float32", "float64")
@@ -25,6 +26,8 @@ ACTIVATIONS = frozenset({"", "Relu", "Clip"})
 
 PANEL_BYTES = 128
 BATCH_RANK = 4
+MOST_CALLS = 1 << 16
+"""Products of one operator, each a call of its own."""
 
 # fields of the argument block of `matmul`; strides in elements
 A, B, C, BIAS, RESIDUAL, M, N, K = range(8)
@@ -35,6 +38,7 @@ WORDS = 19 + 4 * BATCH_RANK
 
 # fields of the argument block of `matmul_pack`
 PACK_SOURCE, PACK_TARGET, PACK_K, PACK_N, PACK_ROW, PACK_COLUMN, PACK_COUNT, PACK_BATCH, PACK_SCALE = range(9)
+PACK_WORDS = 9
 
 
 def spec(dtype: str) -> KernelSpec:
@@ -140,7 +144,7 @@ def launches(product: Product, scratch: Scratch) -> list[Launch]:
     fields += [float_field(p.low), float_field(p.high), float_field(p.bias_scale), batch]
     for row, missing in ((p.sizes, 1), (p.a_batch, 0), (b_batch, 0), (p.bias_batch, 0)):
         fields += [missing] * pad + list(row or (0,) * len(p.sizes))
-    steps.append(Launch(spec(p.dtype.name).symbol, tuple(fields), batch * p.m * p.n * max(p.k, 1)))
+    steps.append(Launch(spec(p.dtype.name), tuple(fields), batch * p.m * p.n * max(p.k, 1)))
     return steps
 
 
@@ -171,7 +175,7 @@ def _packing(p: Product, scratch: Scratch) -> tuple[Ref, tuple[int, ...], Launch
     # B's own batch is contiguous: it is walked as one dimension
     inner = min((s for s in p.b_batch if s != 0), default=0)
     fields: tuple[Field, ...] = (p.b, target, p.k, p.n, *p.b_strides, count, inner, float_field(p.scale))
-    return target, tuple(reversed(strides)), Launch(pack_spec(p.dtype.name).symbol, fields, count * size * 2)
+    return target, tuple(reversed(strides)), Launch(pack_spec(p.dtype.name), fields, count * size * 2)
 
 
 def bind(
@@ -182,8 +186,11 @@ def bind(
     if a is None or b is None:
         raise ValueError("a matrix product needs two operands")
     (c,) = outputs
-    if c.size == 0:
-        return []
+    of_rank("A", a, 1)
+    of_rank("B", b, 1)
+    for name, operand in (("B", b), ("the bias", bias), ("the residual", residual), ("the output", c)):
+        of_dtype(name, operand, a.dtype)
+    of_shape("the residual", residual, c.shape)
     gemm = attributes.get("op") == "Gemm"
     if gemm and float(attributes.get("beta", 1.0)) == 0.0:
         bias = None
@@ -192,6 +199,10 @@ def bind(
     if b_shape[-2] != k:
         raise ValueError(f"cannot multiply {a.shape} by {b.shape}: {k} columns meet {b_shape[-2]} rows")
     batch = np.broadcast_shapes(a_shape[:-2], b_shape[:-2])
+    kept = (*((m,) if len(a.shape) > 1 else ()), *((n,) if len(b.shape) > 1 else ()))
+    of_shape("the output", c, (*batch, *kept))
+    if c.size == 0:
+        return []
     trans_a, trans_b = (bool(attributes.get(name, 0)) for name in ("transA", "transB"))
     packed = 1 in attributes.get("packed", ())
     panel = panel_columns(a.dtype)
@@ -224,24 +235,23 @@ def _peeled(p: Product) -> list[Product]:
     """Products of at most BATCH_RANK batch dimensions: the outer ones, if there are more, become calls of their own."""
     if len(p.sizes) <= BATCH_RANK:
         return [p]
+    if math.prod(p.sizes[:-BATCH_RANK]) > MOST_CALLS:
+        raise ValueError(f"a batch of {list(p.sizes)} needs more than {MOST_CALLS} products of {BATCH_RANK} dimensions")
+    size = p.dtype.itemsize
     inner = math.prod(p.sizes[1:]) * p.m * p.n
     parts = list[Product]()
     for i in range(p.sizes[0]):
         part = replace(
             p,
-            a=_moved(p.a, i * p.a_batch[0], p.dtype),
-            b=_moved(p.b, i * p.b_batch[0], p.dtype),
-            c=_moved(p.c, i * inner, p.dtype),
-            bias=None if p.bias is None else _moved(p.bias, i * p.bias_batch[0], p.dtype),
-            residual=None if p.residual is None else _moved(p.residual, i * inner, p.dtype),
+            a=p.a.moved(i * p.a_batch[0] * size),
+            b=p.b.moved(i * p.b_batch[0] * size),
+            c=p.c.moved(i * inner * size),
+            bias=None if p.bias is None else p.bias.moved(i * p.bias_batch[0] * size),
+            residual=None if p.residual is None else p.residual.moved(i * inner * size),
             sizes=p.sizes[1:], a_batch=p.a_batch[1:], b_batch=p.b_batch[1:], bias_batch=p.bias_batch[1:],
         )  # fmt: skip
         parts += _peeled(part)
     return parts
-
-
-def _moved(ref: Ref, elements: int, dtype: np.dtype) -> Ref:
-    return Ref(ref.buffer, ref.offset + elements * dtype.itemsize)
 
 
 def _shapes(a: Operand, b: Operand, attributes: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -270,7 +280,7 @@ def _strides(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, ...]:
     strides, step = list[int](), 1
     for have, want in zip(reversed(shape), reversed(full), strict=True):
         if have not in (1, want):
-            raise ValueError(f"cannot broadcast {shape} to {full}")
+            raise ValueError(f"cannot broadcast {list(shape)} to {list(full)}")
         strides.append(step if have == want and want != 1 else 0)
         step *= have
     return tuple(reversed(strides))

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphopt_kernels.abi import Operand, Ref
 from graphopt_kernels.bind.broadcast import broadcast_strides, contiguous_strides
+from graphopt_kernels.bind.fit import of_dtype, of_rank, of_shape, of_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,9 @@ def _transpose(inputs: Inputs, outputs: Sequence[Operand], attributes: Attribute
     own = contiguous_strides(source.shape)
     if sorted(order) != list(range(len(own))):
         raise ValueError(f"perm {order} does not permute {len(own)} axes")
-    return [
-        Move(
-            source.ref,
-            target.ref,
-            tuple(source.shape[axis] for axis in order),
-            tuple(own[axis] for axis in order),
-            contiguous_strides(target.shape),
-        )
-    ]
+    sizes = tuple(source.shape[axis] for axis in order)
+    of_shape("the output", target, sizes)
+    return [Move(source.ref, target.ref, sizes, tuple(own[axis] for axis in order), contiguous_strides(sizes))]
 
 
 def _concat(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
@@ -87,9 +82,12 @@ def _concat(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) 
     own, moves, place = contiguous_strides(target.shape), list[Move](), 0
     for slot in range(len(inputs)):
         source = required(inputs, slot)
+        of_rank(f"input {slot}", source, len(target.shape), len(target.shape))
+        of_shape(f"input {slot}", source, _resized(target.shape, axis, source.shape[axis]))
         strides = contiguous_strides(source.shape)
         moves.append(Move(source.ref, target.ref, source.shape, strides, own, 0, place * own[axis]))
         place += source.shape[axis]
+    of_shape("the output", target, _resized(target.shape, axis, place))
     return moves
 
 
@@ -97,11 +95,19 @@ def _split(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -
     source = required(inputs, 0)
     axis = axis_of(int(attributes.get("axis", 0)), len(source.shape))
     own, moves, place = contiguous_strides(source.shape), list[Move](), 0
-    for target in outputs:
+    for slot, target in enumerate(outputs):
+        of_rank(f"output {slot}", target, len(source.shape), len(source.shape))
+        of_shape(f"output {slot}", target, _resized(source.shape, axis, target.shape[axis]))
         strides = contiguous_strides(target.shape)
         moves.append(Move(source.ref, target.ref, target.shape, own, strides, place * own[axis], 0))
         place += target.shape[axis]
+    of_shape("the input", source, _resized(source.shape, axis, place))
     return moves
+
+
+def _resized(shape: Sequence[int], axis: int, size: int) -> tuple[int, ...]:
+    """The shape with another size along one axis."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _slice(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
@@ -112,13 +118,22 @@ def _slice(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -
     else:
         starts, axes, steps = elements(inputs, 1) or [], elements(inputs, 3), elements(inputs, 4)
     chosen = list(range(len(starts))) if axes is None else [axis_of(int(a), rank) for a in axes]
-    strides, offset = list(contiguous_strides(source.shape)), 0
+    if len(set(chosen)) != len(chosen) or not len(starts) == len(chosen) == len(starts if steps is None else steps):
+        raise ValueError(
+            f"{len(starts)} starts do not fit the axes {chosen}, each of which needs one start and one step"
+        )
+    of_rank("the output", target, rank, rank)
+    strides, offset, sizes = list(contiguous_strides(source.shape)), 0, list(source.shape)
     for i, axis in enumerate(chosen):
         size, step = source.shape[axis], 1 if steps is None else steps[i]
         start = int(starts[i]) + (size if starts[i] < 0 else 0)
         start = min(max(start, 0), size - 1) if step < 0 else min(max(start, 0), size)
+        count = sizes[axis] = target.shape[axis]
+        if step == 0 or (count and not 0 <= start + (count - 1) * step < size):
+            raise ValueError(f"{count} elements from {start} on by steps of {step} leave axis {axis} of size {size}")
         offset += start * strides[axis]
         strides[axis] *= step
+    of_shape("the output", target, sizes)
     return [Move(source.ref, target.ref, target.shape, tuple(strides), contiguous_strides(target.shape), offset)]
 
 
@@ -130,10 +145,13 @@ def _expand(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) 
 
 def _tile(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
+    of_rank("the output", target, len(source.shape), len(source.shape))
     own, full = contiguous_strides(source.shape), contiguous_strides(target.shape)
     sizes, reads, writes = list[int](), list[int](), list[int]()
     for axis, size in enumerate(source.shape):
         repeats = target.shape[axis] // size if size else 0
+        if repeats * size != target.shape[axis]:
+            raise ValueError(f"axis {axis} of size {size} does not repeat to {target.shape[axis]}")
         sizes += [repeats, size]
         reads += [0, own[axis]]
         writes += [full[axis] * size, full[axis]]
@@ -145,22 +163,41 @@ def _constant(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes
 
 
 def _fill(target: Operand, value: Any) -> Move:
-    pattern = np.asarray(value).reshape(-1)[0].astype(target.dtype).tobytes()
+    array = np.asarray(value)
+    if array.size != 1:
+        raise ValueError(f"the value has {array.size} elements where one is expected")
+    pattern = array.reshape(-1)[0].astype(target.dtype).tobytes()
     return Move(int.from_bytes(pattern, "little", signed=len(pattern) == 8), target.ref, (target.size,), (0,), (1,))
+
+
+def pads_before(inputs: Inputs, target: Operand, attributes: Attributes) -> list[int]:
+    """What Pad puts before each axis of its first input; ValueError where the target has another shape than that."""
+    source = required(inputs, 0)
+    rank = len(source.shape)
+    pads = [int(p) for p in attributes["pads"]] if "pads" in attributes else elements(inputs, 1) or []
+    axes = elements(inputs, 3)
+    chosen = list(range(rank)) if axes is None else [axis_of(a, rank) for a in axes]
+    if len(set(chosen)) != len(chosen) or len(pads) != 2 * len(chosen):
+        raise ValueError(f"{len(pads)} pads do not fit the axes {chosen}, each of which needs two")
+    before, sizes = [0] * rank, list(source.shape)
+    for i, axis in enumerate(chosen):
+        before[axis] = pads[i]
+        sizes[axis] += pads[i] + pads[len(chosen) + i]
+    of_shape("the output", target, sizes)
+    return before
 
 
 def _pad(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     """The fill first, everywhere, then the kept part; negative pads cut."""
     source, target = required(inputs, 0), outputs[0]
-    rank = len(source.shape)
-    pads = [int(p) for p in attributes["pads"]] if "pads" in attributes else elements(inputs, 1) or []
-    axes = elements(inputs, 3)
-    chosen = list(range(rank)) if axes is None else [axis_of(a, rank) for a in axes]
-    before = dict(zip(chosen, pads[: len(chosen)], strict=True))
+    value = inputs[2] if len(inputs) > 2 else None
+    of_dtype("the constant value", value, target.dtype)
+    of_size("the constant value", value, 1)
+    before = pads_before(inputs, target, attributes)
     own, full = contiguous_strides(source.shape), contiguous_strides(target.shape)
     sizes, read, write = list[int](), 0, 0
     for axis, size in enumerate(source.shape):
-        lead = before.get(axis, 0)
+        lead = before[axis]
         low, high = max(0, -lead), min(size, target.shape[axis] - lead)
         sizes.append(max(high - low, 0))
         read += low * own[axis]
@@ -168,7 +205,6 @@ def _pad(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> 
     kept = Move(source.ref, target.ref, tuple(sizes), own, full, read, write)
     if math.prod(sizes) == target.size:
         return [kept]
-    value = inputs[2] if len(inputs) > 2 else None
     if value is None:
         return [_fill(target, attributes.get("value", 0)), kept]
     return [Move(value.ref, target.ref, (target.size,), (0,), (1,)), kept]
@@ -176,9 +212,11 @@ def _pad(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> 
 
 def _depth_to_space(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
-    n, c, h, w = source.shape
-    block = int(attributes["blocksize"])
+    n, c, h, w, block = _blocks(source, attributes)
     depth = c // (block * block)
+    if depth * block * block != c:
+        raise ValueError(f"{c} channels do not fall into blocks of {block} by {block}")
+    of_shape("the output", target, (n, depth, h * block, w * block))
     crd = attributes.get("mode", "DCR") in ("CRD", b"CRD")
     split = (n, depth, block, block, h, w) if crd else (n, block, block, depth, h, w)
     order = (0, 1, 4, 2, 5, 3) if crd else (0, 3, 4, 1, 5, 2)
@@ -189,13 +227,25 @@ def _depth_to_space(inputs: Inputs, outputs: Sequence[Operand], attributes: Attr
 
 def _space_to_depth(inputs: Inputs, outputs: Sequence[Operand], attributes: Attributes) -> list[Move]:
     source, target = required(inputs, 0), outputs[0]
-    n, c, h, w = source.shape
-    block = int(attributes["blocksize"])
+    n, c, h, w, block = _blocks(source, attributes)
+    if h % block or w % block:
+        raise ValueError(f"an image of {h} by {w} does not fall into blocks of {block} by {block}")
+    of_shape("the output", target, (n, c * block * block, h // block, w // block))
     split = (n, c, h // block, block, w // block, block)
     order = (0, 3, 5, 1, 2, 4)
     own = contiguous_strides(split)
     sizes = tuple(split[axis] for axis in order)
     return [Move(source.ref, target.ref, sizes, tuple(own[axis] for axis in order), contiguous_strides(sizes))]
+
+
+def _blocks(source: Operand, attributes: Attributes) -> tuple[int, int, int, int, int]:
+    """Batch, channels, height and width of images, and the side of a block."""
+    of_rank("the input", source, 4, 4)
+    block = int(attributes["blocksize"])
+    if block < 1:
+        raise ValueError(f"blocks have a side of at least 1, not {block}")
+    n, c, h, w = source.shape
+    return n, c, h, w, block
 
 
 MOVES: dict[str, Moves] = {

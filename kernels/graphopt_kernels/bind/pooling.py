@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphopt_kernels.abi import Field, KernelSpec, Launch, Operand, Scratch
+from graphopt_kernels.bind.fit import of_dtype, of_rank, of_shape
 from graphopt_kernels.bind.moves import required
 
 _DTYPES = {
@@ -35,6 +36,13 @@ def bind(
 ) -> list[Launch]:
     """One launch; where `ceil_mode` lets a window reach beyond the padding, what lies there does not count."""
     op, source, target = str(attributes["op"]), required(inputs, 0), outputs[0]
+    of_rank("the input", source, 3, 5)
+    of_rank("the output", target, len(source.shape), len(source.shape))
+    of_shape("the output", target, (*source.shape[:2], *target.shape[2:]))
+    of_dtype("the output", target, source.dtype)
+    for indices in outputs[1:]:
+        of_shape("the indices", indices, target.shape)
+        of_dtype("the indices", indices, "int64")
     if target.size == 0:
         return []
     rank = len(source.shape) - 2
@@ -51,8 +59,8 @@ def bind(
     for axis in range(rank):
         fields += [source.shape[2 + axis], target.shape[2 + axis], kernel[axis], strides[axis], dilations[axis]]
         fields += [before[axis], after[axis]]
-    symbol = _spec(op, source.dtype.name, attributes).symbol
-    return [Launch(symbol, tuple(fields), target.size * math.prod(kernel))]
+    spec = _spec(op, source.dtype.name, attributes)
+    return [Launch(spec, tuple(fields), target.size * math.prod(kernel))]
 
 
 def padding(
@@ -68,6 +76,8 @@ def padding(
     auto = auto.decode() if isinstance(auto, bytes) else str(auto)
     if not auto.startswith("SAME"):
         pads = [0] * (2 * rank) if auto == "VALID" else [int(p) for p in attributes.get("pads") or [0] * (2 * rank)]
+        if len(pads) != 2 * rank:
+            raise ValueError(f"{len(pads)} pads do not fit {rank} spatial axes, each of which needs two")
         return pads[:rank], pads[rank:]
     before, after = list[int](), list[int]()
     for size, count, k, stride, dilation in zip(sizes, outputs, kernel, strides, dilations, strict=True):
@@ -80,4 +90,4 @@ def padding(
 
 def _spec(op: str, dtype: str, attributes: Mapping[str, Any]) -> KernelSpec:
     name = f"LpPool{int(attributes.get('p', 2))}" if op == "LpPool" else op
-    return KernelSpec.of("pooling", op=name, dtype=dtype)
+    return KernelSpec.of("pooling", op=name, dtype=dtype, revision=2)

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 from graphopt_kernels.bind.elementwise import chain_spec, launches_of
+from graphopt_kernels.bind.fit import of_shape, of_size
 from graphopt_kernels.bind.moves import axis_of, required
 from graphopt_kernels.bind.reduction import launch, reduction_spec
 from graphopt_kernels.chain import Chain, chain_of
@@ -51,6 +52,8 @@ def bind(
     chain = _chain(op, ["" if o is None else o.dtype.name for o in inputs], attributes)
     if chain is None:
         raise ValueError(f"{op} has no kernel for {[str(o.dtype) for o in given]}")
+    for zero in given[2:]:
+        of_shape("the zero point", zero, given[1].shape)
     shapes = [x.shape, *(_spread(operand, x, attributes) for operand in given[1:])]
     return launches_of(chain, given, shapes, outputs[:1])
 
@@ -62,6 +65,7 @@ def _spread(operand: Operand, x: Operand, attributes: Mapping[str, Any]) -> tupl
     if len(operand.shape) != 1:
         raise ValueError(f"a scale or zero point of shape {list(operand.shape)} is neither one number nor one an axis")
     axis = axis_of(int(attributes.get("axis", 1)), len(x.shape)) if len(x.shape) > 1 else 0
+    of_size("the scale or zero point", operand, x.shape[axis] if x.shape else 1)
     return (*operand.shape, *(1,) * (len(x.shape) - axis - 1))
 
 
@@ -149,6 +153,8 @@ def _dynamic(x: Operand, outputs: Sequence[Operand], scratch: Scratch) -> list[L
     high, low = (Operand(_FLOAT, (), scratch(4)) for _ in range(2))
     axes = range(len(x.shape))
     launches = [launch("ReduceMax", x, high, axes), launch("ReduceMin", x, low, axes)]
+    for told in outputs[1:]:
+        of_size("the scale or zero point", told, 1)
     scale = outputs[1] if len(outputs) > 1 else Operand(_FLOAT, (), scratch(4))
     zero = outputs[2] if len(outputs) > 2 else Operand(np.dtype(np.uint8), (), scratch(1))
     launches += launches_of(_range_chain(), [high, low], [(), ()], [scale, zero])

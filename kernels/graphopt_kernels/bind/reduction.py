@@ -10,6 +10,7 @@ import numpy as np
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
 from graphopt_kernels.bind.broadcast import contiguous_strides, joined
+from graphopt_kernels.bind.fit import of_dtype
 from graphopt_kernels.bind.moves import axis_of, elements, required
 
 _NUMBERS = frozenset(
@@ -72,8 +73,9 @@ def launch(op: str, source: Operand, target: Operand, axes: Sequence[int]) -> La
     writes = contiguous_strides([1 if axis in axes else size for axis, size in enumerate(shape)])
     writes = tuple(0 if axis in axes else stride for axis, stride in enumerate(writes))
     count = math.prod(shape[axis] for axis in axes)
-    if target.size * count != source.size and source.size:
+    if target.size != math.prod(size for axis, size in enumerate(shape) if axis not in axes):
         raise ValueError(f"reducing axes {list(axes)} of {list(shape)} does not give {list(target.shape)}")
+    of_dtype("the output", target, source.dtype)
     if count == 0:
         sizes, steps, marks = (target.size,), (0,), (1,)
     else:
@@ -88,8 +90,8 @@ def launch(op: str, source: Operand, target: Operand, axes: Sequence[int]) -> La
         length = reduced.pop(0)[0] if sizes and not marks[-1] else int(count > 0)
     fields = [len(kept), len(reduced), math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced), length, step]
     flat = [number for pair in (*kept, *reduced) for number in pair]
-    symbol = reduction_spec(op, source.dtype.name, layout).symbol
-    return Launch(symbol, (*fields, columns, source.ref, target.ref, count, *flat), max(source.size, target.size))
+    spec = reduction_spec(op, source.dtype.name, layout)
+    return Launch(spec, (*fields, columns, source.ref, target.ref, count, *flat), max(source.size, target.size))
 
 
 def reduction_spec(op: str, dtype: str, layout: str) -> KernelSpec:

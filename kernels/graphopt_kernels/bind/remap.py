@@ -10,7 +10,8 @@ import numpy as np
 
 from graphopt_kernels.abi import Field, KernelSpec, Launch, Operand, Scratch
 from graphopt_kernels.bind.broadcast import contiguous_strides
-from graphopt_kernels.bind.moves import axis_of, elements, required
+from graphopt_kernels.bind.fit import of_dtype, of_rank, of_size
+from graphopt_kernels.bind.moves import axis_of, pads_before, required
 
 OPERATORS = frozenset(("Pad", "Resize"))
 _COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric")
@@ -55,6 +56,8 @@ def bind(
     source, target = required(inputs, 0), outputs[0]
     if target.size == 0:
         return []
+    of_dtype("the output", target, source.dtype)
+    of_rank("the output", target, len(source.shape), len(source.shape))
     if source.size == 0:
         raise ValueError(f"{attributes['op']} has nothing to pick from in a shape of {list(source.shape)}")
     tables = (_padded if attributes["op"] == "Pad" else _resized)(inputs, target, attributes)
@@ -71,20 +74,16 @@ def bind(
     fields: list[Field] = [source.ref, target.ref, rank, target.size // sizes[-1], *sizes[::-1]]
     for table, stride in zip(tables[::-1], strides[::-1], strict=True):
         fields += [int(v) for v in table * stride]
-    return [Launch(_spec(source.dtype.itemsize, whole).symbol, tuple(fields), target.size)]
+    return [Launch(_spec(source.dtype.itemsize, whole), tuple(fields), target.size)]
 
 
 def _padded(inputs: Sequence[Operand | None], target: Operand, attributes: Mapping[str, Any]) -> list[np.ndarray]:
     """For each axis, which element stands at each index."""
     source, mode = required(inputs, 0), text_of(attributes, "mode", "constant")
-    rank = len(source.shape)
-    pads = [int(p) for p in attributes["pads"]] if "pads" in attributes else elements(inputs, 1) or []
-    axes = elements(inputs, 3)
-    chosen = list(range(rank)) if axes is None else [axis_of(a, rank) for a in axes]
-    before = dict(zip(chosen, pads[: len(chosen)], strict=True))
+    before = pads_before(inputs, target, attributes)
     tables: list[np.ndarray] = []
     for axis, size in enumerate(source.shape):
-        index = np.arange(target.shape[axis]) - before.get(axis, 0)
+        index = np.arange(target.shape[axis]) - before[axis]
         if mode == "edge":
             index = np.clip(index, 0, size - 1)
         elif mode == "wrap" or size == 1:
@@ -106,7 +105,11 @@ def _resized(inputs: Sequence[Operand | None], target: Operand, attributes: Mapp
     if given is not None and given.size:
         if given.value is None:
             raise ValueError("the scales of Resize must be known when shapes are bound")
-        for axis, scale in zip(axes, np.asarray(given.value, np.float32), strict=True):
+        factors = np.asarray(given.value, np.float32).reshape(-1)
+        of_size("the scales", given, len(axes))
+        if not (np.isfinite(factors).all() and (factors > 0).all()):
+            raise ValueError(f"the scales of Resize are numbers above 0, not {factors.tolist()}")
+        for axis, scale in zip(axes, factors, strict=True):
             scales[axis] = float(scale)
     return [
         nearest(size, count, scale, attributes)
@@ -118,18 +121,7 @@ def nearest(size: int, count: int, scale: float, attributes: Mapping[str, Any]) 
     """Which of `size` elements stands at each of `count` indices (ONNX, Resize)."""
     if size == count and scale == 1:
         return np.arange(count)
-    mode = text_of(attributes, "coordinate_transformation_mode", "half_pixel")
-    at = np.arange(count, dtype=np.float64)
-    if mode == "asymmetric":
-        place = at / scale
-    elif mode == "align_corners":
-        place = at * (size - 1) / (count - 1) if count > 1 else at * 0
-    elif mode == "pytorch_half_pixel" and count == 1:
-        place = at * 0
-    else:
-        place = (at + 0.5) / scale - 0.5
-        if mode == "half_pixel_symmetric":
-            place = place + size / 2 * (1 - count / (scale * size))
+    place = _place(size, count, scale, text_of(attributes, "coordinate_transformation_mode", "half_pixel"))
     rounding = text_of(attributes, "nearest_mode", "round_prefer_floor")
     whole = {
         "round_prefer_floor": np.ceil(place - 0.5),
@@ -138,6 +130,19 @@ def nearest(size: int, count: int, scale: float, attributes: Mapping[str, Any]) 
         "ceil": np.ceil(place),
     }[rounding]
     return np.clip(whole, 0, size - 1).astype(np.int64)
+
+
+def _place(size: int, count: int, scale: float, mode: str) -> np.ndarray:
+    """Where each of `count` indices lies among `size` elements."""
+    at = np.arange(count, dtype=np.float64)
+    if mode == "asymmetric":
+        return at / scale
+    if mode == "align_corners":
+        return at * (size - 1) / (count - 1) if count > 1 else at * 0
+    if mode == "pytorch_half_pixel" and count == 1:
+        return at * 0
+    place = (at + 0.5) / scale - 0.5
+    return place + size / 2 * (1 - count / (scale * size)) if mode == "half_pixel_symmetric" else place
 
 
 def _spec(size: int, whole: int) -> KernelSpec:

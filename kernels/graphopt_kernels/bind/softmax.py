@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphopt_kernels.abi import KernelSpec, Launch, Operand, Scratch
+from graphopt_kernels.bind.fit import of_dtype, of_shape
 from graphopt_kernels.bind.moves import axis_of, required
 
 OPERATORS = frozenset(("Softmax", "LogSoftmax"))
@@ -29,6 +30,8 @@ def bind(
 ) -> list[Launch]:
     """One launch; before opset 13 the axis splits the input into a matrix of rows.  The output may be the input."""
     source, target = required(inputs, 0), outputs[0]
+    of_shape("the output", target, source.shape)
+    of_dtype("the output", target, source.dtype)
     if source.size == 0:
         return []
     version, rank = int(attributes["version"]), len(source.shape)
@@ -36,8 +39,8 @@ def bind(
     length = math.prod(source.shape[axis:]) if version < 13 else math.prod(source.shape[axis : axis + 1])
     outer = math.prod(source.shape[:axis])
     inner = source.size // (outer * length)
-    symbol = _spec(str(attributes["op"]), source.dtype.name, "rows" if inner == 1 else "columns").symbol
-    return [Launch(symbol, (outer, length, inner, source.ref, target.ref), 20 * source.size)]
+    spec = _spec(str(attributes["op"]), source.dtype.name, "rows" if inner == 1 else "columns")
+    return [Launch(spec, (outer, length, inner, source.ref, target.ref), 20 * source.size)]
 
 
 def _spec(op: str, dtype: str, layout: str) -> KernelSpec:

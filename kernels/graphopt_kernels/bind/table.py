@@ -50,7 +50,7 @@ class Family(Protocol):
         attributes: Mapping[str, Any],
         scratch: Scratch,
     ) -> list[Launch]:
-        """The launches that compute the outputs (`abi.Binder`)."""
+        """The launches that compute the outputs (`abi.Binder`); `reach.hold` holds them against the operands."""
         ...
 
 

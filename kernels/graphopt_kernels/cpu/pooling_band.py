@@ -78,7 +78,7 @@ def make_band(code: RowCode, op: str, dtype: np.dtype) -> tuple[Callable[[int], 
         while left > 0:
             row = left - 1
             lowest = (row % down) * int_at(height, 3) - int_at(height, 5) + (int_at(height, 2) - 1) * int_at(height, 4)
-            line = row // down * rows + min(lowest, rows - 1)
+            line = row // down * rows + max(min(lowest, rows - 1), 0)
             if line * columns + vectors <= planes * rows * columns:
                 break
             left -= 1
