@@ -10,12 +10,12 @@ from graphopt.check.call import run_call
 
 if TYPE_CHECKING:
     from graphopt.check.adversarial import adversarial_feeds, special_values
+    from graphopt.check.allowed import allowances
     from graphopt.check.applications import CheckApplications, regions_of
     from graphopt.check.budget import Budget, BudgetSpentError
     from graphopt.check.comparison import Difference, compare
     from graphopt.check.differential import CheckReport, Oracle, OutputCheck, check_application, check_model
     from graphopt.check.interpreter import interpret
-    from graphopt.check.rounding import allowances
 
 __all__ = [
     "Budget",
@@ -43,7 +43,7 @@ _MODULES = {
     "comparison": ("Difference", "compare"),
     "differential": ("CheckReport", "Oracle", "OutputCheck", "check_application", "check_model"),
     "interpreter": ("interpret",),
-    "rounding": ("allowances",),
+    "allowed": ("allowances",),
 }
 
 

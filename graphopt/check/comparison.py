@@ -2,7 +2,7 @@
 
 At `exact` two results are the same when they are the same bit for bit; all NaN are one, the sign of zero counts.
 At `reassociate` what is not finite has to stay so (another order of terms may make NaN of infinities, or the reverse),
-and a finite element may be off by what is *allowed* for it: an array that `check.rounding` derives from the computation
+and a finite element may be off by what is *allowed* for it: an array that `check.propagate` derives from the model
 itself.  Without one, half a unit in the last place on either side is all there is.  The smallest normal number is
 added to it, since kernels may flush denormals to zero.  At `approximate`, a stated bound relative to the largest
 expected element is added to that.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graphopt.check.adversarial import adversarial_feeds
+from graphopt.check.allowed import allowances
 from graphopt.check.comparison import Difference, compare
 from graphopt.check.interpreter import interpret
-from graphopt.check.rounding import allowances
 from graphopt.errors import GraphoptError, InputError
 from graphopt.ir.graph import Graph
 from graphopt.rewrite.exactness import Exactness
@@ -95,7 +95,7 @@ def check_model(
     """Compare a graph with another one, or with anything that maps inputs by name to outputs by name.
 
     `feeds` are the inputs to use; without them, `trials` sets of adversarial ones are made.  At `reassociate` what
-    an output may be off by is derived from the computation (`rounding`); at `approximate`, `bound` (relative to the
+    an output may be off by is derived from the computation (`allowances`); at `approximate`, `bound` (relative to the
     output's largest element) is added to it.  Never raises for what the other side does: that is what it reports.
     """
     level = Exactness.parse(level)
@@ -119,7 +119,7 @@ def check_model(
             failures.append(f"trial {trial}: {error}")
             continue
         ran += 1
-        allowed: Mapping[str, Any] = {} if exact else allowances(before, fed, expected, seed)
+        allowed: Mapping[str, Any] = {} if exact else allowances(before, fed, expected)
         for name, value in expected.items():
             difference = compare(value, got.get(name), level, allowed.get(name), bound)
             found.append(OutputCheck(trial, name, difference))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphopt.check.rounding import terms_of
+from graphopt.check.terms import terms_of
 from graphopt.errors import ModelError
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import TensorType, Type

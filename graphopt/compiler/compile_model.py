@@ -97,7 +97,7 @@ def compile_model(
         "rewrites": [{"name": name, "count": count} for name, count in applied],
         "tools": tool_versions() | _linked(native),
         "program": {name: asdict(count) for name, count in sorted(counts.items())},
-        "evidence": asdict(evidence) | {"worst_difference": _exact(evidence.worst_difference)},
+        "evidence": recorded(evidence),
     }
     files: dict[str, Content] = {MODEL: optimised, PROGRAM: encode(image), WEIGHTS: _unchanged(store, model)}
     for name, code in native.items():
@@ -205,9 +205,13 @@ def _linked(native: dict[str, NativeCode]) -> dict[str, str]:
     return {"linked": "yes" if all(code.linked for code in native.values()) else "no"}
 
 
-def _exact(value: float | None) -> str | None:
-    """A float as text that every reader reads back to the same bits."""
-    return None if value is None else repr(value)
+def recorded(evidence: Evidence) -> dict[str, Any]:
+    """The evidence as a manifest records it: a float as text that every reader reads back to the same bits."""
+    worst = evidence.worst_difference
+    return asdict(evidence) | {
+        "worst_difference": None if worst is None else repr(worst),
+        "share": repr(evidence.share),
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -1,19 +1,19 @@
-"""The whole compiled model against the reference meaning, on seeded inputs: the evidence in the manifest."""
+"""The whole compiled model against what its source means, on seeded inputs: the evidence in the manifest."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from graphopt.check import Budget, BudgetSpentError, allowances, compare, interpret
+from graphopt.check import Budget, BudgetSpentError, compare, interpret
+from graphopt.check.budget import SECOND
+from graphopt.check.interpreter import bind
+from graphopt.check.lockstep import Lockstep
 from graphopt.compiler.report import Evidence
+from graphopt.compiler.trials import Trial, draw, find_trial, refusal_of, roomier
+from graphopt.compiler.witness import Traced
 from graphopt.errors import CompileError, GraphoptError
-from graphopt.ir.dtype import DType
 from graphopt.ir.graph import Graph
-from graphopt.ir.types import TensorType
 from graphopt.ops.call import elements
 from graphopt.program import Program
 from graphopt.rewrite.exactness import Exactness
@@ -21,120 +21,108 @@ from graphopt.runtime.executor import Executor
 from graphopt.runtime.native import Kernels
 from graphopt.runtime.weights import Weights
 
-SEEDS = (0, 1)
-SIZES = (2, 3, 16, 32, 64, 128, 224)
-"""Sizes tried for symbolic dimensions: the first with which the reference runs."""
-MOST_FED = 1 << 30
-"""Bytes of inputs that are made up for a check."""
-_TEXT = 1 << 10
-"""What a made-up text counts for: it is an object, and made one by one."""
-OPERATIONS = 100_000_000_000
-"""What one check may compute in the reference; what is left out for it is said in the evidence."""
+GRANTED = 2 * SECOND
+"""What a check may compute in the reference: about two seconds of it."""
+_LOOPS = {"Loop", "Scan", "SequenceMap"}
 
 
 def gather(
-    graph: Graph, program: Program, weights: Weights, kernels: Kernels, operations: int = OPERATIONS
+    graph: Graph,
+    program: Program,
+    weights: Weights,
+    kernels: Kernels,
+    *,
+    granted: int | None = GRANTED,
+    sizes: Mapping[str, int] | None = None,
+    inputs: Mapping[str, Any] | None = None,
 ) -> Evidence:
-    """The worst difference over seeded inputs.
+    """What comparing the program with its source graph showed, on `inputs` or on drawn ones.
 
-    CompileError when an output differs by more than `graphopt.check.allowances` derives for rounding.  Where
-    `operations` do not suffice, fewer seeds are run, or none: `seeds` are those whose outputs were found right.
+    CompileError when a value differs by more than rounding can explain.  With `sizes` chosen for some symbols, the
+    others are found.  Where no inputs are found that the model takes, nothing is compared and the reason is given.
     """
     executor = Executor(program, weights, kernels)
-    names = _symbols(graph)
-    budget = Budget(operations)
-    reason = "the reference ran with none of the sizes tried"
-    for size in SIZES[: None if names else 1]:
-        sizes = dict.fromkeys(names, size)
-        if feeds_bytes(graph, sizes) > MOST_FED:
-            reason = f"its inputs take more than {MOST_FED:,} bytes"
-            continue
-        worst: list[float] = []
-        try:
-            for seed in SEEDS:
-                fed = seeded_feeds(graph, seed, sizes)
-                try:
-                    expected = interpret(graph, fed, budget)
-                except GraphoptError as error:
-                    reason = str(error)
-                    break
-                worst.append(_worst(graph, executor, fed, expected, budget))
-        except BudgetSpentError as error:
-            reason = f"the check ended {error}, with {len(worst)} seeds done"
-            if not worst:
-                return Evidence(False, sizes=sizes, reason=reason)
-            return Evidence(True, max(worst), SEEDS[: len(worst)], sizes, reason)
-        if len(worst) == len(SEEDS):
-            return Evidence(True, max(worst), SEEDS, sizes)
-    return Evidence(False, reason=reason)
-
-
-def _worst(
-    graph: Graph, executor: Executor, feeds: Mapping[str, Any], expected: Mapping[str, Any], budget: Budget
-) -> float:
-    """The worst difference of one run, relative to the largest element of the output it is in.
-
-    What is off by more than half a unit in the last place on either side is held against the derived allowance.
-    """
-    given = [feeds[v.name] if v.name in feeds else elements(graph.defaults[v]) for v in graph.inputs]
+    check = _Check(graph, executor, Budget(granted))
+    if inputs is not None:
+        return check.run([(dict(inputs), {}, None)])
+    fixed = dict(sizes or {})
     try:
-        got = dict(zip(graph.output_names, executor.run(given), strict=True))
-    except MemoryError:
-        raise BudgetSpentError("before the compiled model, for which there is not enough memory here") from None
-    allowed: Mapping[str, Any] | None = None
-    worst = 0.0
-    for name, wanted in expected.items():
-        difference = compare(wanted, got[name], Exactness.REASSOCIATE)
-        worst = max(worst, difference.worst_relative)
-        if difference.agrees:
-            continue
-        allowed = allowances(graph, feeds, expected, run=budget) if allowed is None else allowed
-        difference = compare(wanted, got[name], Exactness.REASSOCIATE, allowed[name])
-        if not difference.agrees:
+        trial = find_trial(graph, check.refusal, fixed)
+        if isinstance(trial, str):
+            return Evidence(False, reason=f"no inputs were found that the model takes: {trial}")
+        larger = roomier(graph, trial, check.refusal, fixed)
+    except BudgetSpentError as error:
+        return Evidence(False, reason=f"the check ended {error}, before inputs were found")
+    return check.run([(draw(graph, t, seed), t.sizes, seed) for seed, t in enumerate((trial, larger))])
+
+
+class _Check:
+    def __init__(self, graph: Graph, executor: Executor, budget: Budget) -> None:
+        self.graph = graph
+        self.executor = executor
+        self.budget = budget
+        self.spans = 0
+        self.share = 0.0
+        self.loops = any(step.op in _LOOPS for step in executor.program.walk())
+
+    def refusal(self, trial: Trial) -> str | None:
+        """What the compiled model says to inputs of these sizes; None when it runs on them.
+
+        A loop is first run in the reference, which ends: the model alone says how many turns it takes.
+        """
+        feeds = draw(self.graph, trial, 0)
+        if self.loops:
+            interpret(self.graph, feeds, self.budget)
+        return refusal_of(lambda: self.executor.run(self._given(feeds)))
+
+    def run(self, trials: list[tuple[dict[str, Any], Mapping[str, int], int | None]]) -> Evidence:
+        """The comparisons, as far as the budget goes: each operator on the first inputs, the whole, then the others."""
+        done: list[int | None] = []
+        worst: float | None = None
+        reason = ""
+        try:
+            for place, (feeds, _, seed) in enumerate(trials):
+                self._follow(feeds)
+                done.append(seed)
+                if not place:
+                    worst = self._whole(feeds)
+        except BudgetSpentError as error:
+            when = f"{len(done)} of {len(trials)} inputs" if done else f"{self.spans} comparisons"
+            reason = f"its budget was spent {error}, with {when} done"
+        except GraphoptError as error:
+            if isinstance(error, CompileError):
+                raise
+            reason = f"the reference cannot run the model: {error}"
+        return Evidence(
+            checked=self.spans > 0,
+            worst_difference=worst,
+            comparisons=self.spans,
+            share=self.share,
+            seeds=tuple(seed for seed in done if seed is not None),
+            sizes=dict(trials[0][1]),
+            reason=reason,
+        )
+
+    def _given(self, feeds: Mapping[str, Any]) -> list[Any]:
+        defaults = self.graph.defaults
+        return [feeds[v.name] if v.name in feeds else elements(defaults[v]) for v in self.graph.inputs]
+
+    def _follow(self, feeds: Mapping[str, Any]) -> None:
+        lockstep = Lockstep(self.budget)
+        try:
+            lockstep.check(self.graph, bind(self.graph, feeds), Traced(self.executor, self._given(feeds)))
+        finally:
+            self.spans += len(lockstep.spans)
+            self.share = max([self.share, *(span.share for span in lockstep.spans)])
+        for span in lockstep.wrong:
             raise CompileError(
-                f"the compiled model is wrong: output {name!r} {difference}; compile with check=False (--no-check) to"
-                " get it all the same, and report the model"
+                f"the compiled model is wrong: {span}; compile with check=False (--no-check) to get it all the same,"
+                " and report the model"
             )
-    return worst
 
-
-def feeds_bytes(graph: Graph, sizes: Mapping[str, int]) -> int:
-    """What `seeded_feeds` would take, about, for what it does not refuse."""
-    total = 0
-    for value in graph.inputs:
-        type = value.type
-        if value in graph.defaults or not isinstance(type, TensorType) or type.dtype is None or type.shape is None:
-            continue
-        count = math.prod(dim if isinstance(dim, int) else max(dim.evaluate(sizes), 0) for dim in type.shape)
-        total += count * (_TEXT if type.dtype is DType.STRING else max(type.dtype.bits // 8, 1))
-    return total
-
-
-def seeded_feeds(graph: Graph, seed: int, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """One array for each input without a default: floats from N(0, 1), integers 0 or 1, the same for the same seed."""
-    random = np.random.default_rng(seed)
-    feeds: dict[str, np.ndarray] = {}
-    for value in graph.inputs:
-        if value in graph.defaults:
-            continue
-        type = value.type
-        if not isinstance(type, TensorType) or type.dtype is None or type.shape is None:
-            raise CompileError(f"input {value.name!r} has no declared type, so the model cannot be checked")
-        shape = [dim if isinstance(dim, int) else max(dim.evaluate(sizes), 0) for dim in type.shape]
-        if type.dtype is DType.STRING:
-            feeds[value.name] = np.array([f"text {i}" for i in range(int(np.prod(shape)))], object).reshape(shape)
-        elif type.dtype.is_float:
-            feeds[value.name] = random.standard_normal(shape).astype(type.dtype.numpy)
-        else:
-            feeds[value.name] = random.integers(0, 2, shape).astype(type.dtype.numpy)
-    return feeds
-
-
-def _symbols(graph: Graph) -> list[str]:
-    names: dict[str, None] = {}
-    for value in graph.inputs:
-        if isinstance(value.type, TensorType):
-            for dim in value.type.shape or ():
-                if not isinstance(dim, int):
-                    names.update(dict.fromkeys(sorted(dim.symbols)))
-    return list(names)
+    def _whole(self, feeds: Mapping[str, Any]) -> float:
+        """The worst difference of an output from the reference's, relative to the output's largest element."""
+        expected = interpret(self.graph, feeds, self.budget)
+        got = dict(zip(self.graph.output_names, self.executor.run(self._given(feeds)), strict=True))
+        found = (compare(expected[name], got[name], Exactness.REASSOCIATE) for name in expected)
+        return max((difference.worst_relative for difference in found), default=0.0)

@@ -14,11 +14,15 @@ from graphopt.program import Program, StepKind
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The whole model against the reference, on seeded inputs."""
+    """The compiled model against what its source means, on seeded inputs."""
 
     checked: bool
     worst_difference: float | None = None
-    """Largest difference of any output element, relative to the largest element of that output."""
+    """Largest difference of any output element, relative to the largest element of that output; None: not measured."""
+    comparisons: int = 0
+    """Values of the model that were compared, each with what the operators before it should make of theirs."""
+    share: float = 0.0
+    """The largest error among them, as a share of what rounding allows there."""
     seeds: tuple[int, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     """What the symbolic dimensions were, by name."""
