@@ -78,10 +78,11 @@ def served(node: Named) -> Generator[str]:
         def do_POST(self) -> None:
             request: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             try:
-                content = json.dumps(node.make_request(request["method"], request["params"])).encode()
+                answer = node.make_request(request["method"], request["params"])
             except ConnectionRefusedError:
                 self.close_connection = True
                 return
+            content = json.dumps({"jsonrpc": "2.0", "id": request["id"]} | dict(answer)).encode()
             with suppress(OSError):
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
