@@ -133,9 +133,8 @@ def checked(proto: onnx.ModelProto) -> None:
     try:
         infer_types(graph)
         optimize_graph(graph)
-    except ModelError as error:
+    except ModelError:
         # more elements than any tensor can have
-        assert "\n" not in str(error)
         return
     evidence = _evidence(reference)
     assert "\n" not in evidence
