@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import rfc8785
 
+from graphopt.bundle import manifest as manifests
 from graphopt.bundle import read_manifest, write_manifest
 from graphopt.bundle.statement import MAX_PREDICATE, parse_manifest
 from graphopt.errors import BundleError
@@ -166,7 +167,7 @@ def test_inspecting_a_bundle_copies_nothing(tmp_path: Path, temporary: Path, mon
     assert graphopt("diff", bundle, bundle).code == 0
 
 
-def test_a_file_of_holes_fills_no_disk(tmp_path: Path, temporary: Path) -> None:
+def test_a_file_of_holes_fills_no_disk(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes are compared first; what has its size is copied only where there is room for it."""
     from graphopt.bundle import FileRecord, open_verified, save_manifest
     from graphopt.bundle.statement import new_manifest
@@ -175,9 +176,26 @@ def test_a_file_of_holes_fills_no_disk(tmp_path: Path, temporary: Path) -> None:
     with (bundle / "weights").open("wb") as file:
         file.truncate(1 << 42)
     model = read_manifest(bundle).files[0]
+    monkeypatch.setattr(manifests, "_LARGE", 1 << 60)
     for size, sentence in ((1 << 40, "longer than the"), (1 << 42, "a private copy of the bundle takes")):
         manifest = new_manifest([model, FileRecord("weights", "00" * 32, size)], BUILD)
         save_manifest(bundle, manifest)
         with pytest.raises(BundleError, match=sentence):
             open_verified(bundle)
         assert not any(temporary.iterdir())
+
+
+def test_a_file_of_holes_is_not_hashed_for_hours(tmp_path: Path) -> None:
+    from graphopt.bundle import FileRecord, check_files, save_manifest
+    from graphopt.bundle.statement import new_manifest
+
+    bundle = bundle_of(tmp_path / "b", BUILD)
+    with (bundle / "weights").open("wb") as file:
+        file.truncate(1 << 42)
+        file.seek(1 << 30)
+        file.write(b"something")
+    manifest = new_manifest([read_manifest(bundle).files[0], FileRecord("weights", "00" * 32, 1 << 42)], BUILD)
+    save_manifest(bundle, manifest)
+    with pytest.raises(BundleError, match="weights is a file of 4,398,046,511,104 bytes that is next to nothing but"):
+        check_files(bundle, manifest)
+    assert "next to nothing but holes" in graphopt("inspect", bundle).err
