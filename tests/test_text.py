@@ -136,6 +136,23 @@ def test_an_altered_bundle_does_not_read_approved_on_a_terminal(stream: str, tmp
     assert b"\\x1b[1A\\x1b[2K" in shown
 
 
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_verdict_is_shown_as_text_whatever_it_says(
+    what: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from graphopt_governance import actions
+    from graphopt_governance.verdict.verify import Code, Reason, Verdict
+
+    verdict = Verdict((Reason(Code.ALTERED, f"{HOSTILE[what]} was altered"),), "00" * 32, {"basis": HOSTILE[what]})
+    monkeypatch.setattr(actions, "verify", lambda *_, **__: verdict)  # pyright: ignore[reportUnknownLambdaType]
+    for flags in ((), ("--json",)):
+        done = graphopt("verify", make_bundle(tmp_path / f"b{len(flags)}"), *flags)
+        assert done.code == 10
+        assert not steers(done.out + done.err)
+        assert done.err.count("\n") == 1
+        assert done.err.startswith("graphopt: refused: ")
+
+
 def test_there_is_one_way_to_write_what_is_not_shown() -> None:
     assert wording.printable is printable
     assert printable("naïve 模型 a b") == "naïve 模型 a b"

@@ -31,6 +31,10 @@ from graphopt.errors import BundleError
 from graphopt.files import FileError, open_below, read_open
 from graphopt.private import PrivateFolder
 
+_LARGE = 1 << 32
+_MOST_HOLES = 256
+"""One byte in so many has to be written; and holes that are counted."""
+
 
 class AlteredError(BundleError):
     """A file of a bundle is not what its manifest says; `file` names it."""
@@ -176,10 +180,31 @@ def create_private(path: Path) -> BinaryIO:
 
 
 def check_sizes(folder: Path, manifest: Manifest) -> None:
-    """Return if every file has the size on record, which costs nothing to see; AlteredError names one that has not."""
+    """Return if every file has the size on record, which costs nothing to see; AlteredError names one that has not.
+
+    Nor may a large file be next to nothing but holes: it would be sent in a moment, and hashed for hours.
+    """
     for record in manifest.files:
         with open_recorded(folder, record) as file:
             _check_size(record, os.fstat(file.fileno()).st_size)
+            if record.size > _LARGE and _written(file) < record.size // _MOST_HOLES:
+                raise AlteredError(record.name, f"is a file of {record.size:,} bytes that is next to nothing but holes")
+
+
+def _written(file: io.FileIO) -> int:
+    """Bytes of a file that are no hole, or all that lie behind many holes."""
+    size, end, found = os.fstat(file.fileno()).st_size, 0, 0
+    for _ in range(_MOST_HOLES):
+        try:
+            start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+        except OSError:
+            # nothing but a hole follows
+            return found
+        end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+        found += end - start
+        if end >= size:
+            return found
+    return found + size - end
 
 
 def _check_room(folder: Path, manifest: Manifest) -> None:

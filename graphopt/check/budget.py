@@ -25,7 +25,7 @@ class BudgetSpentError(Exception):
 
 
 class Budget:
-    """Runs operators as `run_call` does until what is `granted`, bytes or calls are spent, then raises BudgetSpentError.
+    """Runs operators as `run_call` does, until what is `granted`, bytes or calls are spent: then BudgetSpentError.
 
     An operator that would take more than was granted is not begun.  None grants any amount of computing, though not of
     memory.

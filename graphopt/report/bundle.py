@@ -78,7 +78,7 @@ def _listed(names: object) -> str:
 
 def _evidence(evidence: Mapping[str, Any]) -> Facts:
     worst = evidence.get("worst_difference")
-    sizes: dict[str, Any] = evidence.get("sizes") or {}
+    sizes = recorded(evidence, "sizes", dict[str, Any]) if evidence.get("sizes") is not None else {}
     return Facts(
         "evidence",
         "Checked against the reference",
@@ -101,7 +101,12 @@ def _number(text: object) -> float:
 
 def _rewrites(rewrites: list[Any]) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (recorded(entry, "name", str), entry.get("exactness"), recorded(entry, "count", int)) for entry in rewrites
+        (
+            recorded(entry, "name", str),
+            None if entry.get("exactness") is None else recorded(entry, "exactness", str),
+            recorded(entry, "count", int),
+        )
+        for entry in rewrites
     ]
     columns = (Column("name", "rewrite"), Column("exactness", "exactness"), Column("count", "applied", Format.COUNT))
     return Table("rewrites", "Rewrites", columns, tuple(rows))
@@ -126,8 +131,10 @@ def _calls(programs: Mapping[str, Any]) -> Table:
 def _in_python(programs: Mapping[str, Any]) -> Table:
     targets: dict[tuple[str, int, str], list[str]] = {}
     for target, counts in programs.items():
-        reference = counts.get("reference") or ()
-        for operator, count in recorded(counts, "meanings", dict[str, int]).items():
+        meanings = recorded(counts, "meanings", dict[str, Any])
+        reference = recorded(counts, "reference", list[Any]) if counts.get("reference") is not None else ()
+        for operator in meanings:
+            count = recorded(meanings, operator, int)
             by = "onnx.reference" if operator in reference else "numpy"
             targets.setdefault((operator, count, by), []).append(target)
     rows = tuple((*call, "all" if len(names) == len(programs) else ", ".join(names)) for call, names in targets.items())

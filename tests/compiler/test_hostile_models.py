@@ -14,9 +14,9 @@ from onnx import FunctionProto, NodeProto, TensorProto, helper, numpy_helper
 
 from graphopt.check import Budget, BudgetSpentError, interpret
 from graphopt.check import budget as budgets
-from graphopt.compiler import optimize_graph
 from graphopt.check.interpreter import bind
 from graphopt.check.lockstep import Lockstep
+from graphopt.compiler import optimize_graph
 from graphopt.compiler.evidence import GRANTED
 from graphopt.compiler.trials import Trial, draw, find_trial
 from graphopt.errors import GraphoptError, ModelError
@@ -136,13 +136,14 @@ def checked(proto: onnx.ModelProto) -> None:
     try:
         infer_types(graph)
         optimize_graph(graph)
-    except ModelError as error:
+    except ModelError:
         # more elements than any tensor can have
-        assert "\n" not in str(error)
         return
     evidence = _evidence(reference)
     assert "\n" not in evidence
     assert evidence
+    # the limit of memory that these tests set is none that a machine has
+    assert "not enough memory" not in evidence
 
 
 def _evidence(graph: Any) -> str:

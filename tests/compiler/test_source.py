@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -69,6 +70,32 @@ def test_a_model_that_is_swapped_while_it_is_compiled_is_recorded_as_what_it_was
     (result,) = compiled({"x": np.ones(4, np.float32)}).values()
     # before it was read, it is another model, and recorded as such
     assert (recorded, result[0]) == ((sha256(evil), 666) if phase == "read" else (digest, 2))
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+def test_what_is_hashed_is_what_was_read(
+    swap: Callable[[Path, Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Model and external data change right after the graph was read, before anything else is done."""
+    good, evil = write_model(tmp_path / "good"), write_model(tmp_path / "evil", scale=9.0)
+    with evil.open("ab") as file:
+        file.write(b"\x08\x0a")
+    digests = sha256(good), sha256(good.parent / "m.data")
+
+    def read(source: Any) -> Any:
+        graph = read_onnx(source)
+        swap(good, evil)
+        swap(good.parent / "m.data", evil.parent / "m.data")
+        return graph
+
+    monkeypatch.setattr("graphopt.compiler.compile_model.read_onnx", read)
+    compiled = compile_model(good, targets=TARGETS, check=False)
+    assert sha256(good) != digests[0]
+    compiled.save(tmp_path / "bundle")
+    source = read_manifest(tmp_path / "bundle").predicate["source"]
+    assert (source["sha256"], source["external"][0]["sha256"]) == digests
+    (result,) = compiled({"x": np.ones((1, 16), np.float32)}).values()
+    np.testing.assert_allclose(result[0], np.arange(256).reshape(16, 16).sum(0) / 256, rtol=1e-5)
 
 
 @pytest.mark.parametrize("swap", SWAPS)

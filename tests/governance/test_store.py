@@ -274,7 +274,7 @@ def test_a_link_that_is_put_in_place_while_a_file_is_written_is_noticed(
         plain(source, target, **folders)
 
     monkeypatch.setattr(os, "replace", swapped)
-    with pytest.raises(StoreError, match="does not give back what was put there as bundles/.*/weights"):
+    with pytest.raises(StoreError, match=r"does not give back what was put there as bundles/.*/weights"):
         Store.at(str(place)).put(bundle, manifest)
 
 

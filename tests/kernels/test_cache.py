@@ -79,7 +79,7 @@ def test_a_link_in_the_place_of_an_entry_is_not_followed(folder: Path, tmp_path:
     entry.rename(tmp_path / "evil")
     entry.symlink_to(tmp_path / "evil")
     assert cache.emit_cached(SPEC, TARGET) == b"code"
-    os.unlink(entry)
+    entry.unlink()
     os.mkfifo(entry)
     assert cache.emit_cached(SPEC, TARGET) == b"code"
 

@@ -6,13 +6,12 @@ the log now and then, sign its head and keep it: two logs of one ledger that dis
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
+from graphopt.private import PrivateFolder
 from graphopt_governance.chains.chain import Chain
 from graphopt_governance.chains.ledger import Ledger
 from graphopt_governance.chains.ledger_log import LedgerLog
@@ -87,8 +86,8 @@ def replay(log: LedgerLog, home: Home) -> Audit:
 
     ChainError when it does not come to the head that it claims.  Nothing in `home` changes.
     """
-    with tempfile.TemporaryDirectory(prefix="graphopt-audit-") as folder:
-        rebuilt = log.rebuild(Path(folder) / "ledger.sqlite3")
+    with PrivateFolder() as folder:
+        rebuilt = log.rebuild(folder / "ledger.sqlite3")
         state = rebuilt.snapshot().state
         signed = log.signers()
         numbers = {account: state.standing(account) for account in signed}

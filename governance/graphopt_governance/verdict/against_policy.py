@@ -18,6 +18,7 @@ from graphopt_governance.wording import printable, utc
 
 _DECIMAL = re.compile(r"[0-9]{1,32}(\.[0-9]{1,32})?(e[+-]?[0-9]{1,3})?", re.ASCII)
 
+
 def against_federation(policy: Policy, domain: Domain) -> list[Reason]:
     """What the policy has against the federation that was asked."""
     reasons: list[Reason] = []
