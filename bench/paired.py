@@ -99,7 +99,8 @@ def measure(model: str, options: Any) -> Pair:
     for side in sides:
         side.close()
     low, middle, high = statistics.quantiles([b / a for a, b in zip(*times, strict=True)], n=4)
-    return Pair(model, *(statistics.median(found) * 1e3 for found in times), low, middle, high)
+    first, second = (statistics.median(found) * 1e3 for found in times)
+    return Pair(model, first, second, low, middle, high)
 
 
 def main() -> None:

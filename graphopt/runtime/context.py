@@ -53,7 +53,8 @@ def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: boo
     BundleError where a launch may touch more than there is of a buffer.
     """
     arena = aligned_memory(part.arena_bytes)
-    faults = np.zeros(CELL_WORDS, np.int64)
+    cell = (ctypes.c_int64 * CELL_WORDS)()
+    faults = np.ctypeslib.as_array(cell)
     buffers = {WEIGHTS: weights.block, LITERALS: part.literals, ARENA: arena, FAULTS: faults}
     bases = {number: block.ctypes.data for number, block in buffers.items()}
     needs = [0] * len(part.externals)
@@ -95,8 +96,7 @@ def make_context(part: Part, weights: Weights, kernels: Kernels, *, stamped: boo
             span = slice(action.first, action.first + action.count)
             tables.append(kernels.table(part.launches[span], addresses[span], stamped=stamped))
     cells = (ctypes.c_int64 * len(blocks)).from_address(blocks.ctypes.data)
-    cell = (ctypes.c_int64 * CELL_WORDS).from_buffer(faults) if part.indexed else None  # it keeps the memory alive
-    return Context(arena, blocks, cells, starts, patches, needs, cell, views, late, tables)
+    return Context(arena, blocks, cells, starts, patches, needs, cell if part.indexed else None, views, late, tables)
 
 
 def _view(tensor: Tensor, arena: np.ndarray, literals: np.ndarray) -> np.ndarray:

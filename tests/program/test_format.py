@@ -41,9 +41,10 @@ def example() -> Image:
         ValueInfo("s", SequenceType(OptionalType(TensorType(None, None)))),
     )
     kernel = KernelCall("matmul", (KernelSpec.of("matmul", dtype="float32", lanes=16),), {"alpha": 0.1}, (0, 1))
+    bodies = tuple(Subprogram(name, branch, (3,)) for name in ("else_branch", "then_branch"))
     steps = (
         Step(StepKind.KERNEL, "MatMul", "", {}, (0, 1), (3,), "dense", kernel, (), ("Relu",)),
-        Step(StepKind.CONTROL, "If", "", {}, (2,), (4,), "", None, (Subprogram("then_branch", branch, (3,)),)),
+        Step(StepKind.CONTROL, "If", "", {}, (2,), (4,), "", None, bodies),
     )
     program = Program("main", {"": 17, "com.microsoft": 1}, values, (0, 2), (Output("out", 3),), steps)
     return Image((Weight(0, 64, DType.FLOAT32, (4, 4)),), (program,), {"x86-64-v3": 0}, 64)
