@@ -119,7 +119,9 @@ def test_the_allowance_covers_a_naive_sum_and_little_more(k: int) -> None:
     feeds = {"x": rng.random((20, k), np.float32), "w": rng.random((k, 20), np.float32)}
     assert check_model(graph, naive_product(k), [feeds]).passed  # pyright: ignore[reportArgumentType]  # dict for Mapping
     expected = interpret(graph, feeds)
-    relative = float(np.max(allowances(graph, feeds, expected)["y"]) / np.max(expected["y"]))
+    allowed = allowances(graph, feeds, expected)["y"]
+    assert allowed is not None
+    relative = float(np.max(allowed) / np.max(expected["y"]))
     unit = float(np.finfo(np.float32).eps) / 2
     assert unit < relative < 4 * 6 * unit * np.sqrt(k + 1)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import graphopt.compiler.compile_model as compiling
 from graphopt.compiler.report import Evidence
@@ -37,15 +37,15 @@ def network() -> ModelProto:
 
 
 def model(
-    nodes: list[object],
-    inputs: dict[str, tuple[int, list[object]]],
+    nodes: Sequence[NodeProto],
+    inputs: dict[str, tuple[int, Sequence[int | str]]],
     weights: list[TensorProto],
     opset: int = 17,
     out: int = TensorProto.FLOAT,
 ) -> ModelProto:
     ports = [helper.make_tensor_value_info(name, dtype, shape) for name, (dtype, shape) in inputs.items()]
     y = helper.make_tensor_value_info("y", out, None)
-    graph = helper.make_graph(nodes, "network", ports, [y], weights)  # pyright: ignore[reportArgumentType]
+    graph = helper.make_graph(nodes, "network", ports, [y], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
@@ -137,7 +137,7 @@ def floats(name: str, *shape: int, seed: int = 0, dtype: type = np.float32) -> T
     return numpy_helper.from_array(np.random.default_rng(seed).standard_normal(shape).astype(dtype), name)
 
 
-def convolution(shape: list[object], weights: list[int], **attributes: object) -> ModelProto:
+def convolution(shape: Sequence[int | str], weights: Sequence[int], **attributes: object) -> ModelProto:
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], **attributes)]  # pyright: ignore[reportArgumentType]
     return model(nodes, {"x": (TensorProto.FLOAT, shape)}, [floats("w", *weights)])
 
@@ -174,8 +174,8 @@ RIGHT: dict[str, Callable[[], ModelProto]] = {
         {"x": (TensorProto.FLOAT, [1, 16, 40, 40])},
         [
             floats("w", 64, 16, 3, 3),
-            numpy_helper.from_array(np.float32(0.01), "s"),
-            numpy_helper.from_array(np.int8(3), "z"),
+            numpy_helper.from_array(np.array(0.01, np.float32), "s"),
+            numpy_helper.from_array(np.array(3, np.int8), "z"),
         ],
     ),
 }
