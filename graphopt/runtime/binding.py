@@ -233,7 +233,7 @@ class _Walk:
         binder = family(step.kernel.family).bind
         attributes = {**step.kernel.attributes, "threads": LARGEST_TEAM}
         made = binder(inputs, outputs, attributes, lambda nbytes: self._scratch(index, nbytes))
-        hold(made, [operand for operand, value in zip(outputs, step.outputs, strict=True) if value is not None])
+        hold(made, [operand for operand, value in zip(outputs, step.outputs, strict=True) if self._is_read(value)])
         if not made:
             return
         last = self.actions[-1] if self.actions else None
@@ -243,6 +243,10 @@ class _Walk:
             self.actions.append(Native(len(self.launches), len(made)))
         self.launches.extend(made)
         self.names.extend([index] * len(made))
+
+    def _is_read(self, value: int | None) -> bool:
+        """Whether a step, or the caller, looks at the value: old models name outputs that no kernel computes."""
+        return value is not None and self.facts.last_use[value] >= 0
 
     def _dying_twin(self, index: int, kernel: KernelCall, dtype: np.dtype, shape: tuple[int, ...]) -> int | None:
         """The buffer of an operand that nobody reads after this step and that the output can take over."""
@@ -291,7 +295,7 @@ class _Walk:
                 copies.append((slot, value))
             else:
                 self.env[value] = Tensor(type[0], type[1])
-        planned = tuple((slot, *type) for slot, type in enumerate(types) if type is not None)
+        planned = tuple((slot, *type) for slot, type in enumerate(types) if slot in owned and type is not None)
         self.actions.append(Evaluate(index, tuple(copies), tuple(owned), planned))
 
     # ---- the end ------------------------------------------------------------------------------------

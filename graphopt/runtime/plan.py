@@ -43,8 +43,10 @@ class Tensor:
 
     @property
     def ref(self) -> Ref:
-        """Where its elements begin, bounded by its own bytes; for a value that has a buffer."""
-        return Ref.to(-1 if self.buffer is None else self.buffer, self.offset, self.nbytes)
+        """Where its elements begin, bounded by its own bytes; ValueError where it has no address."""
+        if self.buffer is None:
+            raise ValueError("a value that has no address stands among a kernel's operands")
+        return Ref.to(self.buffer, self.offset, self.nbytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,8 @@ def test_what_nobody_states_is_refused() -> None:
 def test_an_output_that_is_not_written_in_full_is_refused() -> None:
     copy, output = KernelSpec.of("copy", size=4), Operand(np.dtype(np.float32), (16,), Ref.to(0, 0, 64))
     hold([Launch(copy, (output.ref, 7, 2, 0, 16, 1, 0, 1, 0, 0))], [output])
-    for launches in ([], [Launch(copy, (output.ref, 7, 2, 0, 15, 1, 0, 1, 0, 0))]):
+    late = [Launch(copy, (output.ref.moved(4), 7, 2, 0, 15, 1, 0, 1, 0, 0))]
+    for launches in ([], late, [Launch(copy, (output.ref, 7, 2, 0, 15, 1, 0, 1, 0, 0))]):
         with pytest.raises(ValueError, match=r"an output of shape \[16\] would not be written in full"):
             hold(launches, [output])
 

@@ -168,6 +168,23 @@ def test_a_kernel_that_reads_other_values_than_its_step_is_refused():
         changed(adding(), swapped)(short, long)
 
 
+def normalized(*, read: bool) -> Compiled:
+    """BatchNormalization as old models have it, with an output that inference does not compute."""
+    graph, (x, row) = graph_of(x=(N, 3), row=(3,))
+    made, mean = graph.add_node("BatchNormalization", [x, row, row, row, row], 2, name="norm")
+    graph.add_output(made, "made")
+    if read:
+        graph.add_output(mean, "mean")
+    return compiled_of(graph, native=True)
+
+
+def test_an_output_that_no_kernel_computes_is_never_read():
+    request = {"x": np.ones((2, 3), np.float32), "row": np.ones(3, np.float32)}
+    assert normalized(read=False)(request)["made"].shape == (2, 3)
+    with pytest.raises(InputError, match="BatchNormalization 'norm'"):
+        normalized(read=True)(request)
+
+
 def test_more_memory_than_there_is_is_refused_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("graphopt.runtime.memory.machine_memory", lambda: 1 << 20)
     graph, (x, shape) = graph_of(x=(N,), shape=indices(2))

@@ -42,13 +42,13 @@ def hold(launches: Sequence[Launch], outputs: Sequence[Operand]) -> None:
     written: dict[Ref, tuple[int, int]] = {}
     for launch in launches:
         for found in reach_of(launch):
+            if found.low == found.high:
+                continue
             ref = launch.fields[found.field]
             if not isinstance(ref, Ref):
-                if found.low < found.high:
-                    raise ValueError(f"{launch.spec.family} would touch memory through field {found.field}, no address")
-                continue
+                raise ValueError(f"{launch.spec.family} would touch memory through field {found.field}, no address")
             low, high = ref.offset + found.low, ref.offset + found.high
-            if low < high and not ref.begin <= low < high <= ref.end:
+            if not ref.begin <= low < high <= ref.end:
                 raise ValueError(
                     f"{launch.spec.family} would touch the bytes {low - ref.begin} to {high - ref.begin} of an operand"
                     f" of {ref.end - ref.begin}"
