@@ -104,9 +104,12 @@ def rebuild(manifest: Manifest, source: str | Path, *, progress: Callable[[str],
     return Rebuilt(manifest.digest.hex(), recorded, own, sum(compiled.report.seconds.values()))
 
 
+_MEASURED = ("worst_difference", "share")
 _NOT_CHECKED: Mapping[str, Any] = {
     "checked": False,
     "worst_difference": None,
+    "comparisons": 0,
+    "share": "0.0",
     "seeds": [],
     "sizes": {},
     "reason": "switched off",
@@ -114,15 +117,15 @@ _NOT_CHECKED: Mapping[str, Any] = {
 
 
 def _compare_evidence(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """RebuildDiffersError for evidence that the check did not write; only the worst difference may be another one."""
-    measured = "worst_difference"
-    settled = {name: recorded[name] for name in recorded if name != measured}
-    _compare(EVIDENCE, settled, {name: here[name] for name in here if name != measured}, "")
-    there = recorded[measured]
-    if (there is None) != (here[measured] is None) or (there is not None and not _is_difference(there)):
-        raise RebuildDiffersError(
-            f"{EVIDENCE}.{measured}", f"{EVIDENCE}.{measured}: {_shown(there)} recorded, which no check comes to"
-        )
+    """RebuildDiffersError for evidence that the check did not write; only what was measured may be another."""
+    settled = {name: recorded[name] for name in recorded if name not in _MEASURED}
+    _compare(EVIDENCE, settled, {name: here[name] for name in here if name not in _MEASURED}, "")
+    for measured in _MEASURED:
+        there = recorded[measured]
+        if (there is None) != (here[measured] is None) or (there is not None and not _is_difference(there)):
+            raise RebuildDiffersError(
+                f"{EVIDENCE}.{measured}", f"{EVIDENCE}.{measured}: {_shown(there)} recorded, which no check comes to"
+            )
 
 
 def _is_difference(value: object) -> bool:

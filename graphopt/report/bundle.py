@@ -79,6 +79,7 @@ def _listed(names: object) -> str:
 def _evidence(evidence: Mapping[str, Any]) -> Facts:
     worst = evidence.get("worst_difference")
     sizes = recorded(evidence, "sizes", dict[str, Any]) if evidence.get("sizes") is not None else {}
+    compared = recorded(evidence, "comparisons", int) if evidence.get("comparisons") is not None else None
     return Facts(
         "evidence",
         "Checked against the reference",
@@ -86,6 +87,7 @@ def _evidence(evidence: Mapping[str, Any]) -> Facts:
             Entry("checked", "checked", bool(evidence.get("checked"))),
             Entry("reason", "why not", str(evidence.get("reason") or "") or None),
             Entry("worst_difference", "worst difference", None if worst is None else _number(worst), Format.ERROR),
+            Entry("comparisons", "values compared", compared, Format.COUNT),
             Entry("seeds", "seeds of the inputs", _listed(evidence.get("seeds"))),
             Entry("sizes", "open dimensions", ", ".join(f"{k}={v}" for k, v in sizes.items())),
         ),
