@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ import pytest
 
 from graphopt.bundle import read_manifest
 from graphopt_governance import actions
-from graphopt_governance.chains import rpc_endpoint, rpc_polling, rpc_reading
+from graphopt_governance.chains import rpc, rpc_endpoint, rpc_polling, rpc_reading
+from graphopt_governance.chains.floors import Floors
+from graphopt_governance.chains.time_limit import within
 from graphopt_governance.chains.where import Where, read_where
+from graphopt_governance.errors import ChainError
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
 from graphopt_governance.keys.member_key import load_member_key
@@ -80,10 +84,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(autouse=True)
 def _undone(world: World) -> Generator[None]:
-    """The chain is as before when a test is over."""
-    start = snapshot(world.node)
+    """The chain is as before when a test is over, and nobody has seen that it went on."""
+    start, seen = snapshot(world.node), world.home.folder.with_name("seen")
+    shutil.copytree(world.home.proofs, seen)
     yield
     turn_back(world.node, start)
+    shutil.rmtree(world.home.proofs)
+    seen.rename(world.home.proofs)
 
 
 @pytest.fixture
@@ -242,3 +249,44 @@ def test_a_verdict_waits_for_no_event(lie: Answer, world: World, short: float, t
         assert time.monotonic() - begun < 5
         assert verdict.exit_code == 15
         assert verdict.sentence.endswith("wrong labels"), "what two of three tell is told"
+
+
+class Behind:
+    """The node `behind`, which for so many seconds does not know that its newest block is final."""
+
+    def __init__(self, world: World, seconds: float) -> None:
+        self._behind, self._final = world.behind, hex(height(world.node) - 1)
+        self._end = time.monotonic() + seconds
+
+    def make_request(self, method: Any, params: Any) -> Any:
+        if params and params[0] == "finalized" and time.monotonic() < self._end:
+            params = [self._final, *params[1:]]
+        return self._behind.make_request(method, params)
+
+
+@pytest.mark.parametrize("seconds", [0.8, 600.0])
+def test_who_is_a_block_behind_is_asked_again_before_it_is_refused(
+    seconds: float, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(rpc, "CATCH_UP_SECONDS", 2.0)
+    answers: list[Answer] = [honest]
+    one = Named(world.behind, "one", lambda *question: answers[-1](*question))
+    nodes = [one, Named(world.behind, "two"), Named(Behind(world, seconds), "three")]
+    where = replace(world.where, endpoints=tuple(node.endpoint_uri for node in nodes), agree=2)
+    chain = rpc.RpcChain.open(nodes, where, Home(tmp_path), lambda: pytest.fail("reading pays nothing"))
+    chain = chain.remembering(Floors(tmp_path / "proofs"))
+    newest = chain.snapshot().block
+    assert newest == height(world.node)
+    # of those who gave it, one is gone, and what is left agrees on the block before
+    answers.append(dead)
+    begun = time.monotonic()
+    if seconds < 2:
+        assert chain.snapshot().block == newest
+    else:
+        with pytest.raises(ChainError, match=f"went back: this home has seen block {newest} of it, .* {newest - 1};"):
+            chain.snapshot()
+        begun = time.monotonic()
+        with within(1.0), pytest.raises(ChainError, match="went back"):
+            chain.snapshot()
+        assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 4

@@ -154,14 +154,14 @@ class Floors:
                 f"{error}; put it back from a backup, or remove it to forget what this home has seen of the federation"
             ) from error
 
-    def held(self, domain: Domain, take: Callable[[], Snapshot]) -> Snapshot:
+    def held(self, domain: Domain, take: Callable[[int], Snapshot]) -> Snapshot:
         """The newest snapshot of a chain, as `take` gives it; ChainError when it is less than was seen.
 
-        It has been seen from then on.
+        `take` is told up to which block this home has seen the chain.  What it gives has been seen from then on.
         """
         # read first: another process may raise the floor while the snapshot is taken
         before = self.read(domain)
-        snapshot = take()
+        snapshot = take(before.block)
         now = Seen.of(snapshot)
         self.refuse_less(domain, before, now, "the chain", newest=True, ancestor=snapshot.ancestor)
         if is_believable(snapshot, before):

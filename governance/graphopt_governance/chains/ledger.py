@@ -215,7 +215,7 @@ class Ledger:
         """The contract as of the newest block; ChainError when what the file holds does not hash to its head."""
         if self._floors is None:
             return self._read()
-        return self._floors.held(self._domain, self._read)
+        return self._floors.held(self._domain, lambda _: self._read())
 
     def _read(self) -> Snapshot:
         with self._connect() as db:

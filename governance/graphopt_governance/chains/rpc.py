@@ -17,6 +17,7 @@ from graphopt_governance.chains.floors import Floors
 from graphopt_governance.chains.rpc_agreement import Agreement, require_different
 from graphopt_governance.chains.rpc_endpoint import Endpoint, Provider
 from graphopt_governance.chains.rpc_reading import Reader
+from graphopt_governance.chains.time_limit import seconds_left
 from graphopt_governance.chains.where import Where
 from graphopt_governance.errors import ChainError
 from graphopt_governance.home import Home
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from graphopt_governance.chains.rpc_sending import Payer, Sender
 
 PATIENCE_SECONDS = 1800.0
+
+CATCH_UP_SECONDS = 5.0
+"""For how long nodes are asked again that show less of the chain than a home has seen, before they are refused."""
+
+_PAUSE_SECONDS = 0.5
 
 
 class RpcChain:
@@ -117,7 +123,18 @@ class RpcChain:
         """The contract as of the newest final block that the nodes agree on; ChainError when they prove none."""
         if self._floors is None:
             return self._reader.snapshot()
-        return self._floors.held(self._domain, self._reader.snapshot)
+        return self._floors.held(self._domain, self._caught_up)
+
+    def _caught_up(self, seen: int) -> Snapshot:
+        """The newest snapshot, asked for again, for a few seconds, while it is of a block before `seen`.
+
+        Nodes that agree today may be others than those that agreed before, of which one is slow now: of the rest, one
+        may be a block behind for a moment.  Half of the time that is left must do, so that the answer is in time.
+        """
+        end = time.monotonic() + min(CATCH_UP_SECONDS, seconds_left() / 2)
+        while (snapshot := self._reader.snapshot()).block < seen and (left := end - time.monotonic()) > 0:
+            time.sleep(min(_PAUSE_SECONDS, left))
+        return snapshot
 
     def events(self, name: str | None = None, subject: bytes | None = None, build: bytes | None = None) -> list[Event]:
         """The final events as enough nodes tell them, oldest first; of one name and about one digest where given."""
@@ -144,7 +161,7 @@ class RpcChain:
         while self.snapshot().block < number:
             if time.monotonic() > end:
                 raise ChainError(f"{what} is done in block {number}, which too few of the nodes show any more")
-            time.sleep(0.5)
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _sender(agreement: Agreement, home: Home, payer: Payer, patience: float) -> Sender:

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
-from graphopt_governance.chains.block_header import data_bytes, quantity
+from eth_utils.address import to_checksum_address
+from hexbytes import HexBytes
+from web3.eth import Eth
+from web3.types import TxParams
+
+from graphopt_governance.chains.block_header import quantity
 from graphopt_governance.chains.fees import Asked, Fees, fees_between
 from graphopt_governance.chains.rpc_agreement import Agreed, Agreement
 from graphopt_governance.chains.rpc_endpoint import Endpoint, RefusedByNodeError
 from graphopt_governance.chains.rpc_polling import Poll, poll
 from graphopt_governance.chains.rpc_reading import Reader, proven_nonce
+from graphopt_governance.chains.rpc_web3 import asked
 from graphopt_governance.errors import ChainError
 from graphopt_governance.protocol.action import Domain
 from graphopt_governance.protocol.contract import State, revert_reason
@@ -79,10 +85,10 @@ class Nodes:
         """What a transaction should offer now, and what a block would take of it, in wei for one unit of gas."""
 
         def ask(endpoint: Endpoint) -> Asked:
-            base = _field(endpoint, endpoint.ask("eth_getBlockByNumber", "latest", False), "baseFeePerGas")
+            base = _field(endpoint, asked(endpoint, lambda eth: eth.get_block("latest")), "baseFeePerGas")
             if base is None:
-                return Asked(None, _number(endpoint, endpoint.ask("eth_gasPrice")))
-            return Asked(_number(endpoint, base), _number(endpoint, endpoint.ask("eth_maxPriorityFeePerGas")))
+                return Asked(None, _number(endpoint, asked(endpoint, lambda eth: eth.gas_price)))
+            return Asked(_number(endpoint, base), _number(endpoint, asked(endpoint, lambda eth: eth.max_priority_fee)))
 
         heard = self._enough_to_rank(ask)
         found = fees_between(list(heard.answers.values()), self.agree)
@@ -92,23 +98,23 @@ class Nodes:
 
     def balance(self, account: bytes) -> int:
         """What an account has, in wei."""
-        return self._ranked(lambda node: node.ask("eth_getBalance", _hex(account), "latest"))
+        return self._ranked(lambda eth: eth.get_balance(to_checksum_address(account)))
 
-    def count(self, account: bytes, which: str) -> int:
+    def count(self, account: bytes, which: Literal["latest", "pending"]) -> int:
         """How many transactions an account has in blocks (`latest`), or in blocks and waiting (`pending`)."""
-        return self._ranked(lambda node: node.ask("eth_getTransactionCount", _hex(account), which))
+        return self._ranked(lambda eth: eth.get_transaction_count(to_checksum_address(account), which))
 
     def height(self) -> int:
         """The newest block, final or not."""
-        return self._ranked(lambda node: node.ask("eth_blockNumber"))
+        return self._ranked(lambda eth: eth.block_number)
 
-    def simulated(self, call: Mapping[str, str], *, gas: bool = True) -> int:
+    def simulated(self, call: TxParams, *, gas: bool = True) -> int:
         """How much gas a call takes, 0 where that is not asked for; TurnedDownError when it would be turned down."""
 
         def ask(endpoint: Endpoint) -> int | str:
             try:
-                endpoint.ask("eth_call", call, "latest")
-                return _number(endpoint, endpoint.ask("eth_estimateGas", call)) if gas else 0
+                asked(endpoint, lambda eth: eth.call(call))
+                return _number(endpoint, asked(endpoint, lambda eth: eth.estimate_gas(call))) if gas else 0
             except RefusedByNodeError as error:
                 if not _is_revert(error):
                     raise
@@ -138,7 +144,7 @@ class Nodes:
 
         def send(endpoint: Endpoint) -> None:
             try:
-                endpoint.ask("eth_sendRawTransaction", _hex(raw))
+                asked(endpoint, lambda eth: eth.send_raw_transaction(raw))
             except RefusedByNodeError as error:
                 if not _has_it(error):
                     raise
@@ -151,8 +157,8 @@ class Nodes:
 
         def ask(endpoint: Endpoint) -> Mined | None:
             for digest in digests:
-                answer = endpoint.ask("eth_getTransactionReceipt", _hex(digest))
-                if answer is not None and (mined := _mined(endpoint, answer)) is not None:
+                receipt = asked(endpoint, lambda eth, digest=digest: eth.get_transaction_receipt(HexBytes(digest)))
+                if receipt is not None and (mined := _mined(endpoint, receipt)) is not None:
                     return mined
             return None
 
@@ -162,13 +168,16 @@ class Nodes:
         """Whether each node has the transaction that has one of these hashes, in a block or waiting for one."""
 
         def ask(endpoint: Endpoint) -> bool:
-            return any(endpoint.ask("eth_getTransactionByHash", _hex(digest)) is not None for digest in digests)
+            return any(
+                asked(endpoint, lambda eth, digest=digest: eth.get_transaction(HexBytes(digest))) is not None
+                for digest in digests
+            )
 
         return poll(self.endpoints, self.agree, ask, lambda heard: len(heard.answers) == len(self.endpoints))
 
-    def _ranked(self, ask: Callable[[Endpoint], Any]) -> int:
+    def _ranked(self, ask: Callable[[Eth], object]) -> int:
         """The number that `agree` − 1 nodes are below: with as many honest ones, it is between what two of them say."""
-        heard = self._enough_to_rank(lambda endpoint: _number(endpoint, ask(endpoint)))
+        heard = self._enough_to_rank(lambda endpoint: _number(endpoint, asked(endpoint, ask)))
         if len(heard.answers) < self.agree:
             raise heard.failure()
         return sorted(heard.answers.values())[self.agree - 1]
@@ -219,9 +228,11 @@ def _mined(endpoint: Endpoint, answer: object) -> Mined | None:
         return None
     status, gas = (_number(endpoint, _field(endpoint, answer, name)) for name in ("status", "gasUsed"))
     try:
-        digest = data_bytes(_field(endpoint, answer, "blockHash"), 32)
-    except ValueError as error:
+        digest = bytes(HexBytes(cast("str", _field(endpoint, answer, "blockHash"))))
+    except (ValueError, TypeError) as error:
         raise endpoint.answers_wrongly() from error
+    if len(digest) != 32:
+        raise endpoint.answers_wrongly()
     return Mined(_number(endpoint, block), digest, status == 1, gas)
 
 
@@ -239,7 +250,3 @@ def _number(endpoint: Endpoint, value: object) -> int:
         return quantity(value)
     except ValueError as error:
         raise endpoint.answers_wrongly() from error
-
-
-def _hex(data: bytes) -> str:
-    return "0x" + data.hex()

@@ -16,6 +16,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from eth_utils.address import to_checksum_address
+from hexbytes import HexBytes
+from web3.types import TxParams, Wei
+
 from graphopt_governance.chains.fees import CAP, Fees, capped, ether, fee_cap, gwei
 from graphopt_governance.chains.outbox import MAX_ATTEMPTS, Attempt, Outbox, Outgoing
 from graphopt_governance.chains.rpc_agreement import Agreed
@@ -183,7 +187,7 @@ class Sender:
             raise ChainError(f"{what} was not sent; 0x{account.hex()} pays for gas: {error}") from error
         return _signed(Outgoing(what, self.nodes.chain_id, account, nonce, to, data, gas, ()), fees, payer)
 
-    def _gas(self, call: dict[str, str], has: int, fees: Fees) -> int:
+    def _gas(self, call: TxParams, has: int, fees: Fees) -> int:
         """How much gas to offer, simulated; ChainError when the account, which has `has` wei, cannot pay for it."""
         short = f"it has {ether(has)} ether"
         try:
@@ -377,6 +381,8 @@ def _taken(outgoing: Outgoing) -> str:
     )
 
 
-def _call(account: bytes, to: bytes | None, data: bytes) -> dict[str, str]:
-    fields = {"from": "0x" + account.hex(), "data": "0x" + data.hex(), "value": "0x0"}
-    return fields if to is None else fields | {"to": "0x" + to.hex()}
+def _call(account: bytes, to: bytes | None, data: bytes) -> TxParams:
+    fields: TxParams = {"from": to_checksum_address(account), "data": HexBytes(data), "value": Wei(0)}
+    if to is not None:
+        fields["to"] = to_checksum_address(to)
+    return fields
