@@ -1,5 +1,8 @@
 """Applications of com.microsoft's operators that fit, as a table: what ONNX Runtime writes when it optimises, quantises or
-exports a model, on several attributes and shapes."""
+exports a model, on several attributes and shapes.
+
+8-bit weights have seven bits in a product: without VNNI, ONNX Runtime's sums of two such products overflow 16 bits.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ def _fused(d: Draw) -> Iterator[Case]:
     for op in ("FusedMatMul", "TransposeMatMul"):
         yield Case(op, [d.f(2, 3, 4), d.f(4, 5)])
         yield Case(op, [d.f(2, 4, 3), d.f(2, 5, 4)], {"transA": 1, "transB": 1, "alpha": 0.25})
-    yield Case("FusedMatMul", [d.f(4, 2, 3), d.f(4, 3, 5)], {"transBatchA": 1, "transBatchB": 1, "transA": 0})
+    yield Case("FusedMatMul", [d.f(4, 2, 3), d.f(3, 2, 5)], {"transBatchA": 1, "transBatchB": 1})
     yield Case("NhwcMaxPool", [d.i8(1, 6, 7, 3)], {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [0, 1, 1, 1]})
     yield Case("NhwcMaxPool", [d.u8(2, 5, 5, 2)], {"kernel_shape": [3, 3], "ceil_mode": 1, "strides": [2, 2]})
     yield Case("BiasGelu", [d.f(2, 3, 4), d.f(4)])
@@ -96,8 +99,6 @@ def _fused(d: Draw) -> Iterator[Case]:
     yield Case("Gelu", [d.f(2, 5)])
     yield Case("QuickGelu", [d.f(2, 5)], {"alpha": 1.5})
     yield Case("QuickGelu", [d.f(2, 5)])
-    yield Case("BiasSoftmax", [d.f(2, 3, 4, 5), d.f(2, 1, 1, 5)], {"axis": 3, "is_inner_broadcast": 1})
-    yield Case("BiasSoftmax", [d.f(2, 3, 4), d.f(4)], {"axis": 2, "is_inner_broadcast": 0})
 
 
 def _quantised(d: Draw) -> Iterator[Case]:
@@ -105,8 +106,9 @@ def _quantised(d: Draw) -> Iterator[Case]:
         x, y = d.bits(dtype, 2, 3, 4), d.bits(dtype, 3, 1)
         q = (_s(0.04), _z(dtype, 120))
         for op in ("QLinearAdd", "QLinearMul"):
-            yield Case(op, [x, *q, y, _s(0.03), _z(dtype, 130), _s(0.09), _z(dtype, 99)])
-            yield Case(op, [x, *q, d.bits(dtype), _s(0.03), _z(dtype, 130), _s(0.2), _z(dtype, 128)])
+            yield Case(op, [x, *q, y, _s(0.03), _z(dtype, 130), _s(0.09), _z(dtype, 99)], steps=1)
+            yield Case(op, [x, *q, d.bits(dtype), _s(0.03), _z(dtype, 130), _s(0.2), _z(dtype, 128)], steps=1)
+            yield Case(op, [d.bits(dtype, 3, 1), *q, x, _s(0.03), _z(dtype, 130), _s(0.2), _z(dtype, 128)], steps=1)
         yield Case("QLinearSigmoid", [x, *q, _s(1 / 256), _z(dtype, 0)], steps=1)
         yield Case("QLinearLeakyRelu", [x, *q, _s(0.03), _z(dtype, 90)], {"alpha": 0.1}, steps=1)
         yield Case("QLinearSoftmax", [x, *q, _s(1 / 256), _z(dtype, 0)], {"axis": -1, "opset": 13}, steps=1)
@@ -137,7 +139,7 @@ def _quantised_products(d: Draw, dtype: Any) -> Iterator[Case]:
     yield Case("QGemm", [*fixed, None, *out], {"alpha": 0.5})
     yield Case("QGemm", [*fixed[:4], scale, zeros, bias, *out])
     yield Case("QGemm", [a.T.copy(), *fixed[1:3], b.T.copy(), scale, zeros, bias], {"transA": 1, "transB": 1})
-    x, w = d.bits(dtype, 1, 6, 7, 4), d.i8(6, 4, 3, 3)
+    x, w = d.bits(dtype, 1, 6, 7, 4), d.i8(6, 4, 3, 3) // 2
     zero = (_s(0.05), _z(dtype, 131))
     yield Case(
         "QLinearConv",
@@ -163,7 +165,8 @@ def _weights(d: Draw) -> Iterator[Case]:
             zeros = d.u8(rows, -(-blocks * bits // 8))
             yield Case("MatMulNBits", [a, packed, scales, zeros], more, tolerance=near)
             yield Case("MatMulNBits", [a[0], packed, scales, zeros, None, d.f(rows)], more, tolerance=near)
-            yield Case("MatMulNBits", [a, packed, scales, d.f(rows, blocks)], more, tolerance=near)
+            if bits < 8:
+                yield Case("MatMulNBits", [a, packed, scales, d.f(rows, blocks)], more, tolerance=near)
     for quant_type in (0, 1):
         rows, columns = 5, 32
         packed, largest = d.u8(rows * columns // 2), d.rng.uniform(0.1, 1, rows * 2).astype(np.float32)
@@ -178,8 +181,7 @@ def _weights(d: Draw) -> Iterator[Case]:
 
 def _normalised(d: Draw) -> Iterator[Case]:
     x = d.f(2, 3, 8)
-    for domain in ("", DOMAIN):
-        yield Case("SimplifiedLayerNormalization", [x, d.f(8)], {"epsilon": 1e-3, "axis": -1}, 2, domain=domain)
+    yield Case("SimplifiedLayerNormalization", [x, d.f(8)], {"epsilon": 1e-3, "axis": -1}, 2, domain="")
     yield Case("SimplifiedLayerNormalization", [x, d.f(3, 8)], {"axis": 1}, 1, domain="")
     for skip in (x, d.f(1, 3, 8), d.f(3, 8)):
         row = [d.f(8) for _ in range(3)]
@@ -232,14 +234,13 @@ def _attention(d: Draw) -> Iterator[Case]:
     crossed = [q, d.f(batch, heads, 5, size), d.f(batch, heads, 5, size)]
     yield Case("MultiHeadAttention", crossed, plain)
     yield Case("MultiHeadAttention", [*crossed, d.f(3 * hidden)], plain)
-    data, weights = d.u8(batch, length, inner), d.i8(inner, 3 * hidden)
+    data, weights = d.u8(batch, length, inner), d.i8(inner, 3 * hidden) // 2
     fixed = [data, weights, b, _s(0.02), _s(0.03)]
     yield Case("QAttention", [*fixed, None, np.array(120, np.uint8), np.array(0, np.int8)], plain, tolerance=1e-4)
     yield Case("QAttention", [*fixed, raw, np.array(120, np.uint8)], plain | {"unidirectional": 1}, tolerance=1e-4)
     columns = d.rng.uniform(0.01, 0.03, 3 * hidden).astype(np.float32)
-    yield Case(
-        "QAttention", [*fixed[:4], columns, None, None, np.zeros(3 * hidden, np.int8)], plain, tolerance=1e-4
-    )
+    yield Case("QAttention", [*fixed[:4], columns, None, None, np.zeros(3 * hidden, np.int8)], plain, tolerance=1e-4)
+    yield Case("DecoderMaskedMultiHeadAttention", [d.f(batch, 1, hidden), *crossed[1:], seen], plain)
     yield from _rotary(d)
 
 

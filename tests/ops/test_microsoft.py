@@ -52,7 +52,9 @@ def test_an_operator_computes_what_onnxruntime_computes(case: Case) -> None:
             assert have.tolist() == want.tolist()
         elif want.dtype.kind in "iu":
             assert have.dtype == want.dtype
-            assert np.abs(have.astype(int) - want.astype(int)).max(initial=0) <= case.steps
+            apart = np.abs(have.astype(int) - want.astype(int))
+            assert apart.max(initial=0) <= case.steps
+            assert (apart > 0).mean() <= 0.1 if apart.size else True
         else:
             assert have.dtype == want.dtype
             np.testing.assert_allclose(have, want, rtol=case.tolerance, atol=case.tolerance)
@@ -61,23 +63,24 @@ def test_an_operator_computes_what_onnxruntime_computes(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_its_shape_rule_gives_the_types_of_the_results(case: Case) -> None:
     """From sizes and elements, as when a request is bound; from open dimensions; from nothing but element types."""
-    got = run_call(call_of(case))
+    got = run_call(call_of(case))[: case.outputs]
     arrays = [None if x is None else np.asarray(x) for x in case.inputs]
     known = [None if a is None or a.dtype == object else a for a in arrays]
     exact = inferred(case, [None if a is None else TensorType(dtype(a), a.shape) for a in arrays], known)
     facts = facts_of(case.op, case.domain)
     assert facts is not None
     for type, array in zip(exact, got, strict=False):
+        if array is None:
+            continue  # statistics for training, which SkipSimplifiedLayerNormalization does not have
         assert isinstance(type, TensorType)
         assert type.dtype is dtype(array)
         assert facts.data_dependent or type.shape == array.shape
     sizes: dict[str, int] = {}
     opened = inferred(case, [None if a is None else open_type(a, slot, sizes) for slot, a in enumerate(arrays)], ())
-    for type, array in zip(opened, got, strict=False):
-        assert fits(type, array, sizes), f"{type} for {array.shape} with {sizes}"
-    for type, array in zip(inferred(case, [None if a is None else TensorType(dtype(a)) for a in arrays], ()), got,
-                           strict=False):  # fmt: skip
-        assert fits(type, array, {})
+    unknown = inferred(case, [None if a is None else TensorType(dtype(a)) for a in arrays], ())
+    for open_, nothing, array in zip(opened, unknown, got, strict=True):
+        assert array is None or open_ is None or fits(open_, array, sizes), f"{open_} for {array.shape} with {sizes}"
+        assert array is None or nothing is None or fits(nothing, array, {})
 
 
 def inferred(case: Case, types: list[TensorType | None], known: Any) -> Any:

@@ -41,5 +41,7 @@ def _image_scaler(call: Call) -> tuple[np.ndarray]:
 def _crop(call: Call) -> tuple[np.ndarray]:
     x, border = call.inputs[0], [int(v) for v in call.attributes["border"]]
     left, top, right, bottom = border
-    height, width = (int(v) for v in call.attributes.get("scale") or (x.shape[2] - top - bottom, x.shape[3] - left - right))
+    height, width = (
+        int(v) for v in call.attributes.get("scale") or (x.shape[2] - top - bottom, x.shape[3] - left - right)
+    )
     return (x[:, :, top : top + height, left : left + width].copy(),)

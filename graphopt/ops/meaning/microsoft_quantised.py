@@ -49,8 +49,26 @@ def _add(call: Call) -> tuple[np.ndarray]:
     a, a_scale, a_zero, b, b_scale, b_zero, c_scale = call.inputs[:7]
     left, right = _one(a_scale) / _one(c_scale), _one(b_scale) / _one(c_scale)
     moved = _F32(_one(call.input(7))) - (left * _F32(_one(a_zero)) + right * _F32(_one(b_zero)))
-    whole = np.rint(a.astype(_F32) * left + moved + b.astype(_F32) * right)
+    if _is_repeated(a, b):  # one number that is added to a whole row joins the zero point first
+        a, left, b, right = b, right, a, left
+    whole = np.rint(_fused(a, left, _fused(b, right, moved)))
     return (_clipped(whole.astype(np.float64), a.dtype),)
+
+
+def _fused(x: np.ndarray, factor: np.float32, added: Any) -> np.ndarray:
+    """x · factor + added in float32, rounded once as the processor's instruction does."""
+    return (x.astype(np.float64) * np.float64(factor) + np.asarray(added, np.float64)).astype(_F32)
+
+
+def _is_repeated(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether a has one element where b has a row of several."""
+    rank = max(a.ndim, b.ndim)
+    pairs = [(m, n) for m, n in zip(_padded(a, rank), _padded(b, rank), strict=True) if (m, n) != (1, 1)]
+    return bool(pairs) and pairs[-1][0] == 1
+
+
+def _padded(x: np.ndarray, rank: int) -> tuple[int, ...]:
+    return (1,) * (rank - x.ndim) + x.shape
 
 
 @meaning("QLinearMul", domain=_DOMAIN)
@@ -66,7 +84,13 @@ def _one_by_one(op: str, function: Callable[[Call, np.ndarray], np.ndarray]) -> 
     """Register an operator that dequantises, computes `function` in float32 and quantises again."""
 
     def compute(call: Call) -> tuple[np.ndarray]:
-        x, x_scale, x_zero, y_scale, y_zero = call.inputs[0], call.inputs[1], call.input(2), call.inputs[3], call.input(4)
+        x, x_scale, x_zero, y_scale, y_zero = (
+            call.inputs[0],
+            call.inputs[1],
+            call.input(2),
+            call.inputs[3],
+            call.input(4),
+        )
         return (quantised(function(call, dequantised(x, x_scale, x_zero)), y_scale, y_zero, x.dtype),)
 
     meaning(op, domain=_DOMAIN)(compute)
@@ -150,7 +174,10 @@ def _gemm(call: Call) -> tuple[np.ndarray]:
     a, a_scale, a_zero, b, b_scale, b_zero, c = *call.inputs[:6], call.input(6)
     left = a.astype(np.float64) - _one(a_zero)
     right = b.astype(np.float64)
-    left, right = left.T if call.attributes.get("transA", 0) else left, right.T if call.attributes.get("transB", 0) else right
+    left, right = (
+        left.T if call.attributes.get("transA", 0) else left,
+        right.T if call.attributes.get("transB", 0) else right,
+    )
     right = right - (0.0 if b_zero is None else b_zero.astype(np.float64))
     total = np.matmul(left, right) + (0.0 if c is None else c.astype(np.float64))  # all exact: 8-bit products
     scales = _F32(call.attributes.get("alpha", 1.0)) * _one(a_scale) * b_scale.astype(_F32)

@@ -100,5 +100,3 @@ def _gather_block_quantized(call: Call) -> tuple[np.ndarray]:
 def _spread(v: np.ndarray, shape: tuple[int, ...], axis: int, block: int) -> np.ndarray:
     """One number for each element of the axis, from one for each block of it."""
     return np.repeat(v, block, axis)[tuple(slice(0, size) for size in shape)]
-
-

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from graphopt.ir.dtype import DType
 from graphopt.ir.types import TensorType
 from graphopt.ops.shape.indexing import gather_nd
@@ -11,7 +13,9 @@ from graphopt.ops.shape.movement import pad, trilu
 from graphopt.ops.shape.operand import (
     Result,
     dtype_of,
+    elements,
     ints_in,
+    is_given,
     one_element,
     refuse,
     same_dim,
@@ -20,7 +24,6 @@ from graphopt.ops.shape.operand import (
     tensor,
     unknown,
     unknown_shape,
-    vector,
     with_rank,
     within,
 )
@@ -53,9 +56,11 @@ def grid_sample_ms(call: Inference) -> Result:
 @shape_rule("Range", domain=_DOMAIN)
 def range_ms(call: Inference) -> Result:
     """As the standard operator; the step may be left out."""
-    if len(call.types) < 3 or call.types[2] is None:
-        return (TensorType(dtype_of(call, 0), (unknown(call, 0),)),)
-    return range_rule(call)
+    if is_given(call, 2):
+        return range_rule(call)
+    step = np.ones((), np.int64)
+    types = (*call.types[:2], TensorType(dtype_of(call, 0), ()))
+    return range_rule(replace(call, types=types, values=(*(elements(call, i) for i in range(2)), step)))
 
 
 @shape_rule("Pad", domain=_DOMAIN)
@@ -144,7 +149,7 @@ def ngram_repeat_block(call: Inference) -> Result:
 
 @shape_rule("Tokenizer", domain=_DOMAIN)
 def tokenizer(call: Inference) -> Result:
-    """One more axis, as long as the longest list of tokens."""
+    """One more axis, as long as the longest list of tokens; where there are no strings, none."""
     shape = shape_of(call, 0)
     if shape is None:
         return (TensorType(DType.STRING),)
@@ -152,4 +157,6 @@ def tokenizer(call: Inference) -> Result:
     one = sum(bool(call.attributes.get(name)) for name in ("separators", "tokenexp"))
     if one != 1:
         refuse(call, "needs either separators or tokenexp")
-    return (TensorType(DType.STRING, None if 0 in shape else (*shape, unknown(call, len(shape)))),)
+    if all(isinstance(dim, int) and dim for dim in shape):
+        return (TensorType(DType.STRING, (*shape, unknown(call, len(shape)))),)
+    return (TensorType(DType.STRING),)  # without strings, there is no axis for tokens

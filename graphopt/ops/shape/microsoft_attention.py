@@ -210,7 +210,7 @@ def rotary_embedding_ms(call: Inference) -> Result:
         refuse(call, f"the caches turn {2 * half} elements, but a head has {size}")
     given = shape_of(call, 1)
     if given is not None and not all(dim == 1 for dim in given):
-        same_shape(call, 1, (batch, length), "position_ids")
+        same_shape(call, 1, (1,) if len(given) == 1 else (batch, length), "position_ids")
     within(call, 1, 0, positions - 1, "position_ids")
     return (tensor(call, 0),)
 

@@ -118,4 +118,8 @@ def qgemm(call: Inference) -> Result:
     chosen = tuple(call.types[slot] if slot < len(call.types) else None for slot in (0, 3, 6))
     (made,) = gemm(replace(call, types=chosen, values=(None,) * 3, outputs=1))
     quantised = dtype_of(call, 8) if is_given(call, 8) else dtype_of(call, 0)
-    return (TensorType(quantised if is_given(call, 7) else DType.FLOAT32, made.shape if isinstance(made, TensorType) else None),)
+    return (
+        TensorType(
+            quantised if is_given(call, 7) else DType.FLOAT32, made.shape if isinstance(made, TensorType) else None
+        ),
+    )

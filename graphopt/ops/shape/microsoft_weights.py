@@ -87,9 +87,7 @@ def gather_block_quantized(call: Inference) -> Result:
     in_bytes = dtype_of(call, 0) is DType.UINT8
     whole: Shape = (*data[:-1], data[-1] * (8 // bits)) if in_bytes else data
     if scales is not None:
-        wanted = [
-            -floor_divide(-dim, block) if place == along else dim for place, dim in enumerate(whole)
-        ]
+        wanted = [-floor_divide(-dim, block) if place == along else dim for place, dim in enumerate(whole)]
         same_shape(call, 2, wanted, "scales")
         if in_bytes:
             wanted[-1] = -floor_divide(-wanted[-1] * bits, 8)
