@@ -23,7 +23,21 @@ _DOMAIN = "com.microsoft"
 _PARAMETERS = {"LeakyRelu": ("alpha",), "HardSigmoid": ("alpha", "beta"), "Clip": ("min", "max")}
 """What `activation_params` holds, in this order; other activations have none."""
 _ACTIVATIONS = frozenset(
-    ["Relu", "Tanh", "Sigmoid", "LeakyRelu", "Clip", "HardSigmoid", "Elu", "Selu", "Softplus", "Softsign", "ThresholdedRelu", "HardSwish", "Gelu"]
+    [
+        "Relu",
+        "Tanh",
+        "Sigmoid",
+        "LeakyRelu",
+        "Clip",
+        "HardSigmoid",
+        "Elu",
+        "Selu",
+        "Softplus",
+        "Softsign",
+        "ThresholdedRelu",
+        "HardSwish",
+        "Gelu",
+    ]
 )
 
 
