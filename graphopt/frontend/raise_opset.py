@@ -1,8 +1,8 @@
 """Models of opset 1 to 6, brought to opset 7: what changed are attributes, and how the second operand broadcasts.
 
-onnx's own converter does the same, but not for open dimensions, comparisons or recurrent operators; this one does.  What
-cannot be said in opset 7, or rests on a rank that is not known, is refused by the name of its node.  What is not of the
-standard's own domain stays as it is.
+onnx's own converter does not do it for open dimensions, comparisons or recurrent operators, nor for the simplest case
+of an operand that is aligned at an axis.  What cannot be said in opset 7, or rests on a rank that is not known, is refused
+by the name of its node.  What is not of the standard's own domain stays as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graphopt.errors import ModelError
 
 RAISED_TO = 7
 
-_BROADCASTING = frozenset("Add Sub Mul Div Pow And Or Xor Less Greater Equal PRelu".split())
+_BROADCASTING = frozenset(["Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Less", "Greater", "Equal", "PRelu"])
 _SELU = {"alpha": 1.6732, "gamma": 1.0507}
 """The defaults before opset 6."""
 
@@ -85,7 +85,7 @@ class _Ranks:
             self.constants[tensor.name] = tensor
         for node in self.graph.node:
             if node.op_type == "Constant" and node.output:
-                self.constants.update({node.output[0]: a.t for a in node.attribute if a.name == "value"})
+                self.constants.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
         self.shapes.update({name: len(tensor.dims) for name, tensor in self.constants.items()})
 
     def rank(self, name: str) -> int | None:
@@ -205,9 +205,10 @@ def _cast(
     to = attributes.get("to")
     if to is not None and to.type == AttributeProto.STRING:
         name = to.s.decode("utf-8", "replace").upper()
-        if name not in TensorProto.DataType.keys():
+        number = dict(TensorProto.DataType.items()).get(name)
+        if number is None:
             raise _refused(node, f"there is no element type {name!r}")
-        _set(node, "to", int(TensorProto.DataType.Value(name)))
+        _set(node, "to", int(number))
     yield from ()
 
 

@@ -15,7 +15,6 @@ from onnx import NodeProto
 from graphopt.errors import ModelError
 from graphopt.ir.attribute import Attribute, AttributeKind
 
-
 _STILL_READ = frozenset({("GroupNormalization", 18)})
 """Deprecated, since its scale and bias changed at opset 21, and read as it was: one number a group."""
 

@@ -1,4 +1,4 @@
-"""What ONNX Runtime has in the standard's own domain, and GroupNormalization of opset 18, as ONNX Runtime reads them."""
+"""What ONNX Runtime has in the standard's own domain, and GroupNormalization of opset 18, as ONNX Runtime has them."""
 
 from __future__ import annotations
 

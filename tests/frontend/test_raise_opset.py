@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -145,14 +143,14 @@ def test_what_opset_7_cannot_say_is_refused_by_name(
 def test_an_operand_of_unknown_rank_is_refused_where_its_place_matters() -> None:
     source = model("Add", 6, [f(2, 3, 4), f(3)], {"broadcast": 1, "axis": 1}, open_=False)
     source.graph.input[0].type.tensor_type.ClearField("shape")
-    with pytest.raises(ModelError, match="'n' cannot be brought to opset 7: .*ranks that are not known"):
+    with pytest.raises(ModelError, match=r"'n' cannot be brought to opset 7: .*ranks that are not known"):
         read_onnx(source)
 
 
 def test_branches_are_raised_with_what_they_capture() -> None:
     add = helper.make_node("Add", ["x", "b"], ["t"], broadcast=1, axis=0)
     other = helper.make_node("Sub", ["x", "b"], ["e"], broadcast=1, axis=0)
-    branches = {
+    branches: dict[str, Any] = {
         name: helper.make_graph([node], name, [], [helper.make_value_info(node.output[0], onnx.TypeProto())])
         for name, node in (("then_branch", add), ("else_branch", other))
     }
@@ -187,7 +185,7 @@ def test_models_that_pytorch_wrote_in_opset_6_give_what_pytorch_gave() -> None:
         graph = read_onnx(folder / "model.onnx")
         if not graph.notes:
             continue
-        for data in sorted(glob.glob(os.fspath(folder / "test_data_set*"))):
+        for data in sorted(folder.glob("test_data_set*")):
             inputs, outputs = (_tensors(data, word) for word in ("input", "output"))
             got = interpret(graph, {value.name: x for value, x in zip(graph.inputs, inputs, strict=True)})
             for want, have in zip(outputs, got.values(), strict=True):
@@ -196,6 +194,5 @@ def test_models_that_pytorch_wrote_in_opset_6_give_what_pytorch_gave() -> None:
     assert ran == 112
 
 
-def _tensors(folder: str, word: str) -> list[np.ndarray]:
-    names = sorted(glob.glob(f"{folder}/{word}_*.pb"))
-    return [numpy_helper.to_array(TensorProto.FromString(Path(name).read_bytes())) for name in names]
+def _tensors(folder: Path, word: str) -> list[np.ndarray]:
+    return [numpy_helper.to_array(TensorProto.FromString(p.read_bytes())) for p in sorted(folder.glob(f"{word}_*.pb"))]

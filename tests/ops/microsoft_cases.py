@@ -1,5 +1,6 @@
-"""Applications of com.microsoft's operators that fit, as a table: what ONNX Runtime writes when it optimises, quantises or
-exports a model, on several attributes and shapes.
+"""Applications of com.microsoft's operators that fit, as a table of several attributes and shapes each.
+
+They are what ONNX Runtime writes when it optimises, quantises or exports a model.
 
 8-bit weights have seven bits in a product: without VNNI, ONNX Runtime's sums of two such products overflow 16 bits.
 """

@@ -206,7 +206,8 @@ def test_queries_and_keys_are_normalised_before_they_attend() -> None:
          {"K": 16, "N": 1, "block_size": 16, "weight_prepacked": 1}, "weight_prepacked"),
         ("CDist", [f(2, 3), f(2, 3)], {"metric": "cosine"}, "cosine"),
         ("Inverse", [np.zeros((2, 2), np.float32)], {}, "no inverse"),
-        ("Tokenizer", [np.array(["a"], object)], {"tokenexp": "(", "mincharnum": 1, "pad_value": "", "mark": 0}, "'\\('"),
+        ("Tokenizer", [np.array(["a"], object)],
+         {"tokenexp": "(", "mincharnum": 1, "pad_value": "", "mark": 0}, "'\\('"),
     ],
 )  # fmt: skip
 def test_what_is_not_known_is_refused(op: str, inputs: list[Any], attributes: dict[str, Any], says: str) -> None:

@@ -7,6 +7,7 @@ the model says otherwise, to the scores of what must not be seen; a key that com
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -128,10 +129,9 @@ def _packed_attention(call: Call) -> tuple[np.ndarray]:
     sizes = call.attributes.get("qkv_hidden_sizes") or (projected.shape[1] // 3,) * 3
     parts = np.split(projected, np.cumsum(sizes)[:2].tolist(), axis=1)
     y = np.zeros(parts[2].shape)
-    for number, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for number, (start, end) in enumerate(pairwise(ends.tolist())):
         q, k, v = (_heads(part[None, start:end], heads) for part in parts)
-        length = int(end - start)
-        row = None if added is None else added[number if len(added) > 1 else 0][None, :, :length, :length]
+        row = None if added is None else added[number if len(added) > 1 else 0][None, :, : end - start, : end - start]
         y[start:end] = _joined(_attended(call, q, k, v, None, row))[0]
     return (rounded(y, x.dtype),)
 
@@ -165,9 +165,9 @@ def _many_heads(call: Call, bias: Any, mask: Any, added: Any, past_k: Any, past_
 
 
 def _queries_keys_values(call: Call, bias: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each by its heads, with its bias; from three tensors, from one packed tensor, or with keys and values by heads."""
+    """Each by its heads, with its bias; from three tensors, one packed tensor, or with keys and values by heads."""
     heads = int(call.attributes["num_heads"])
-    query, key, value = call.inputs[0], call.input(1), call.input(2)
+    query, key, value = (call.input(slot) for slot in range(3))
     if query.ndim == 5:  # (batch, length, heads, 3, size)
         parts = [np.swapaxes(widened(query[:, :, :, i]), 1, 2) for i in range(3)]
     elif key is not None and key.ndim == 5:  # (batch, length, heads, 2, size)

@@ -1,7 +1,7 @@
 """com.microsoft: what ONNX Runtime makes of several operators, or of another layout, when it optimises a model.
 
-Each is an operator of the standard, with something before or after it: the sum and the activation happen in float64 too,
-so that the whole is rounded once.
+Each is an operator of the standard, with something before or after it: the sum and the activation happen in float64
+too, so that the whole is rounded once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """com.microsoft: quantised operators beside the standard's, as ONNX Runtime writes them when it quantises a model.
 
-Scales and zero points are one number.  What is not exact in integers is computed in float32, step by step as ONNX Runtime
-does, because a value next to a rounding boundary becomes another integer when it is computed more accurately.
+Scales and zero points are one number.  What is not exact in integers is computed in float32, step by step as ONNX
+Runtime does, because a value next to a rounding boundary becomes another integer when it is computed more accurately.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Normalisations, in float64 throughout and rounded once: more than the text's `stash_type` asks for.
 
-But for GroupNormalization of float64 numbers, whose first stage the text (and every runtime) computes in the type that
-`stash_type` names, float32 if nothing else is said: what float32 does not tell apart is one number there.  The text says
-the same of LayerNormalization and RMSNormalization, and no runtime does it: neither do we.
+But for GroupNormalization of float64 numbers, whose first stage the text and the runtimes compute in the type that
+`stash_type` names, float32 if nothing else is said: what float32 does not tell apart is one number there.  The text
+says the same of LayerNormalization and RMSNormalization, and neither ONNX Runtime nor onnx's reference does it, so
+neither do we.
 """
 
 from __future__ import annotations

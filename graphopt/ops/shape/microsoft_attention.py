@@ -58,7 +58,7 @@ def _with_projection(
     rows, columns = with_rank(call, weights, 2, "weights", 2)
     same_dim(call, width, rows, "the width of the data and the rows of weights")
     vector(call, bias, columns, "bias")
-    q, k, v = _hidden_sizes(call, columns, heads)
+    _, k, v = _hidden_sizes(call, columns, heads)
     old = shape_of(call, past)
     keys: Dim | None = length
     if is_given(call, past):
@@ -81,7 +81,8 @@ def _hidden_sizes(call: Inference, columns: Dim, heads: int) -> tuple[Dim, Dim, 
         sizes: tuple[Dim, Dim, Dim] = given[0], given[1], given[2]
     else:
         divisible(call, columns, 3, "the columns of weights")
-        sizes = (floor_divide(columns, 3),) * 3
+        third = floor_divide(columns, 3)
+        sizes = third, third, third
     for size in sizes:
         divisible(call, size, heads, "the width of Q, K and V")
     return sizes

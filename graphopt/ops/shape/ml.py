@@ -27,7 +27,7 @@ def tree_ensemble_regressor(call: Inference) -> Result:
 
 @shape_rule("LinearRegressor", "SVMRegressor", domain=_ML)
 def regressor(call: Inference) -> Result:
-    """[rows, targets] in float32; as many columns of data as each target has numbers at most, or each support vector."""
+    """[rows, targets] in float32; at most as many columns of data as a target, or just those that a vector, has."""
     attributes = call.attributes
     linear = call.op == "LinearRegressor"
     targets = attributes.get("targets", 1) if linear else 1
