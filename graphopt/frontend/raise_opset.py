@@ -1,8 +1,8 @@
 """Models of opset 1 to 6, brought to opset 7: what changed are attributes, and how the second operand broadcasts.
 
 onnx's own converter does not do it for open dimensions, comparisons or recurrent operators, nor for the simplest case
-of an operand that is aligned at an axis.  What cannot be said in opset 7, or rests on a rank that is not known, is refused
-by the name of its node.  What is not of the standard's own domain stays as it is.
+of an operand that is aligned at an axis.  What cannot be said in opset 7, or rests on a rank that is not known, is
+refused by the name of its node.  What is not of the standard's own domain stays as it is.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def _queries_keys_values(call: Call, bias: Any) -> tuple[np.ndarray, np.ndarray,
             parts[0] = parts[0] + _head_bias(widened(bias)[: query.shape[2]], heads)
         return parts[0], parts[1], parts[2]
     else:
-        parts = [_heads(widened(x), heads) for x in (query, key, value)]
+        parts = [_heads(widened(x), heads) for x in call.inputs[:3]]
     if bias is not None:
         ends = np.cumsum([part.shape[1] * part.shape[3] for part in parts])[:2].tolist()
         parts = [p + _head_bias(b, heads) for p, b in zip(parts, np.split(widened(bias), ends), strict=True)]
