@@ -47,8 +47,8 @@ def convolutions() -> tuple[ModelProto, Feeds]:
             y = Softmax(q)
         }""",
         {"x": f(2, 3, 12, 12)},
-        w0=f(8, 3, 3, 3), b0=f(8), w1=f(8, 8, 1, 1), b1=f(8), w2=f(8, 1, 3, 3), b2=f(8), w3=f(8, 4), b3=f(4), w4=f(8, 5),
-        zero=np.array(0, np.float32), six=np.array(6, np.float32),
+        w0=f(8, 3, 3, 3), b0=f(8), w1=f(8, 8, 1, 1), b1=f(8), w2=f(8, 1, 3, 3), b2=f(8),
+        w3=f(8, 4), b3=f(4), w4=f(8, 5), zero=np.array(0, np.float32), six=np.array(6, np.float32),
     )  # fmt: skip
 
 
