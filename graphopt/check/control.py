@@ -1,4 +1,4 @@
-"""Operators that run graphs: If, Loop, Scan, SequenceMap, and the compiler's own Elementwise."""
+"""Operators that run graphs: If, Loop, Scan, SequenceMap, FlexAttention, and the compiler's own Elementwise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from graphopt.check.flex_attention import flex_attention
 from graphopt.errors import ModelError
 from graphopt.ir.types import Type
 from graphopt.ops.table import Call
@@ -174,10 +175,15 @@ def _elementwise(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, i
     return tuple(_run(call, "body", call.inputs, captured, opsets, run))
 
 
+def _flex_attention(call: Call, captured: Mapping[str, Any], opsets: Mapping[str, int], run: Run) -> tuple[Any, ...]:
+    return flex_attention(call, lambda name, x: np.asarray(_run(call, name, [x], captured, opsets, run)[0]))
+
+
 _CONTROLS: dict[tuple[str, str], Control] = {
     ("", "If"): _if,
     ("", "Loop"): _loop,
     ("", "Scan"): _scan,
     ("", "SequenceMap"): _sequence_map,
+    ("ai.onnx.preview", "FlexAttention"): _flex_attention,
     ("ai.graphopt", "Elementwise"): _elementwise,
 }

@@ -37,7 +37,10 @@ def reference_call(call: Call) -> tuple[Any, ...]:
         evaluator = reference.ReferenceEvaluator(helper.make_model(graph, opset_imports=[opset]))
         return tuple(evaluator.run(None, feeds))
     except (NotImplementedError, ImportError, checker.ValidationError) as error:
-        raise ModelError(f"{name} (opset {call.version}) has no meaning here: {_first_line(error)}") from error
+        raise ModelError(
+            f"graphopt cannot compute {name} (opset {call.version}): no meaning of it is registered here "
+            "(docs/custom-operators.md)"
+        ) from error
     except MemoryError:
         raise
     except Exception as error:  # it runs numpy, onnx and, for pictures, Pillow, and lets all their errors through
@@ -58,7 +61,3 @@ def _type(value: Any) -> Any:
         return helper.make_sequence_type_proto(_type(items[0] if items else np.zeros(0, np.float32)))
     array = np.asarray(value)
     return helper.make_tensor_type_proto(int(DType.of(array.dtype)), array.shape)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -51,6 +51,7 @@ def optimize(
         f"{model} → {output}",
         (
             Entry("level", "level", level.value),
+            *(Entry("note", "note", note) for note in graph.notes),
             Entry("nodes_before", "nodes before", rewrites.nodes_before, Format.COUNT),
             Entry("nodes_after", "nodes after", rewrites.nodes_after, Format.COUNT),
             Entry("weight_bytes_before", "weights before", bytes_before, Format.BYTES),

@@ -115,6 +115,7 @@ def compile_model(
         nbytes={n: store.nbytes if n == WEIGHTS else len(c) for n, c in files.items() if not callable(c)}
         | {WEIGHTS: store.nbytes},
         build=build,
+        notes=graph.notes,
     )
     return Compiled(program, weights, kernels, report, threads or os.cpu_count() or 1, artifact.save)
 

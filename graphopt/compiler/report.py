@@ -96,6 +96,8 @@ class CompileReport:
     nbytes: dict[str, int]
     """By file of the bundle."""
     build: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    """What the reader changed so that the model can be read, a sentence each."""
 
     @property
     def steps(self) -> int:
@@ -127,4 +129,5 @@ class CompileReport:
             "evidence": asdict(self.evidence),
             "seconds": dict(self.seconds),
             "bytes": dict(self.nbytes),
+            "notes": list(self.notes),
         }

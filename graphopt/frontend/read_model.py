@@ -11,8 +11,9 @@ from graphopt.errors import ModelError
 from graphopt.frontend.budget import ReadingBudget, check_subgraphs
 from graphopt.frontend.external import Folder
 from graphopt.frontend.functions import choose_functions
+from graphopt.frontend.raise_opset import is_older, raise_opset
 from graphopt.frontend.read_graph import GraphReader
-from graphopt.frontend.schema import OLDEST_OPSET, newest_opset
+from graphopt.frontend.schema import newest_opset
 from graphopt.frontend.source import Source, naming
 from graphopt.frontend.text import check_text
 from graphopt.ir.graph import Graph
@@ -24,8 +25,9 @@ def read_onnx(source: str | PathLike[str] | ModelProto | Source) -> Graph:
     """The graph of a model, given as a path, a `Source`, or a ModelProto (which is not changed, nor looked at later).
 
     Functions are inlined, Constant nodes become constants, external data must lie inside the model's folder and, where
-    it is large, is memory-mapped.  ModelError, a sentence that names the file and the node, for everything that is not
-    a well-formed ONNX model of opset 7 to the newest that the installed onnx knows.
+    it is large, is memory-mapped.  A model of opset 1 to 6 is read as one of opset 7, and the graph's `notes` say so.
+    ModelError, a sentence that names the file and the node, for everything that is not a well-formed ONNX model of an
+    opset up to the newest that the installed onnx knows.
     """
     if isinstance(source, ModelProto):
         return _read(source, None)
@@ -47,6 +49,10 @@ def _read(model: ModelProto, folder: Folder | None) -> Graph:
             f"the model's IR version {model.ir_version} is newer than the {onnx.IR_VERSION} that the installed onnx "
             f"{onnx.__version__} knows; a newer onnx may read it"
         )
+    notes: tuple[str, ...] = ()
+    if is_older(model):
+        model, note = raise_opset(model)
+        notes = (note,)
     functions = choose_functions(model, _opsets(model))
     reader = GraphReader(
         functions.opsets,
@@ -57,6 +63,7 @@ def _read(model: ModelProto, folder: Folder | None) -> Graph:
     )
     graph = reader.read(model.graph).graph
     graph.header = _header(model, functions.kept)
+    graph.notes = notes
     return graph
 
 
@@ -74,11 +81,6 @@ def _opsets(model: ModelProto) -> dict[str, int]:
                 f"the model uses opset {entry.version} of {domain or 'ai.onnx'}, newer than the {newest} that the "
                 f"installed onnx {onnx.__version__} knows; a newer onnx may read it"
             )
-    if opsets.get("", OLDEST_OPSET) < OLDEST_OPSET:
-        raise ModelError(
-            f"the model uses opset {opsets['']}, older than the oldest we read ({OLDEST_OPSET}); "
-            "onnx.version_converter can raise it"
-        )
     return opsets
 
 

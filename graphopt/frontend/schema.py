@@ -15,7 +15,8 @@ from onnx import NodeProto
 from graphopt.errors import ModelError
 from graphopt.ir.attribute import Attribute, AttributeKind
 
-OLDEST_OPSET = 7
+_STILL_READ = frozenset({("GroupNormalization", 18)})
+"""Deprecated, since its scale and bias changed at opset 21, and read as it was: one number a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,38 @@ def schema_of(op: str, domain: str, version: int) -> Schema | None:
     try:
         found = onnx.defs.get_schema(op, version, domain)
     except onnx.defs.SchemaError:
-        return None
+        return None if domain else _beside().get(op)
     attributes = {name: AttributeKind[str(a.type).rpartition(".")[2]] for name, a in found.attributes.items()}
     return Schema(
         found.since_version,
-        found.deprecated,
+        found.deprecated and (op, found.since_version) not in _STILL_READ,
         (found.min_input, found.max_input),
         (found.min_output, found.max_output),
         attributes,
         tuple(name for name, a in found.attributes.items() if a.required),
     )
+
+
+@cache
+def _beside() -> Mapping[str, Schema]:
+    """What ONNX Runtime has in the standard's domain beside the standard, in any opset.
+
+    Normalisations that it writes into models of opsets without them, and experiments that the standard dropped.
+    """
+    real, whole, reals = AttributeKind.FLOAT, AttributeKind.INT, AttributeKind.FLOATS
+    line = {"axis": whole, "epsilon": real, "stash_type": whole}
+    scaled = {"alpha": real, "beta": real}
+    one = (1, 1)
+    return {
+        "LayerNormalization": Schema(1, False, (2, 3), (1, 3), line, ()),
+        "SimplifiedLayerNormalization": Schema(1, False, (2, 2), (1, 2), line, ()),
+        "Affine": Schema(1, False, one, one, scaled, ()),
+        "ParametricSoftplus": Schema(1, False, one, one, scaled, ()),
+        "ScaledTanh": Schema(1, False, one, one, scaled, ()),
+        "ThresholdedRelu": Schema(1, False, one, one, {"alpha": real}, ()),
+        "ImageScaler": Schema(1, False, one, one, {"scale": real, "bias": reals}, ("bias",)),
+        "Crop": Schema(1, False, one, one, {"border": AttributeKind.INTS, "scale": AttributeKind.INTS}, ("border",)),
+    }
 
 
 def check_node(node: NodeProto, attributes: Mapping[str, Attribute], opsets: Mapping[str, int], where: str) -> None:

@@ -106,6 +106,8 @@ class Graph:
         """The source ModelProto without its graph and inlined functions (producer, versions, metadata), serialised."""
         self.frame: bytes = b""
         """The source GraphProto's inputs and outputs as written there and its quantisation annotations, serialised."""
+        self.notes: tuple[str, ...] = ()
+        """What the reader changed so that the model can be read, a sentence each, for whoever compiles it."""
         self._taken: set[str] = set()
         self._counter: dict[str, int] = {}
         # networkx's own dictionaries, read and never written here: its views cost five times as much a look
@@ -324,6 +326,7 @@ class Graph:
         """An independent graph of the same meaning: nodes, values and subgraphs are new, constants shared."""
         twin = Graph(self.name, self.opsets)
         twin.doc, twin.metadata, twin.header, twin.frame = self.doc, dict(self.metadata), self.header, self.frame
+        twin.notes = self.notes
         twin.net.remove_node(twin.sink)
         new: dict[object, Value | Node] = {}
         for vertex in self.net:

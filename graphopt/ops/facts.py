@@ -180,12 +180,32 @@ _state("ArrayFeatureExtractor", domain="ai.onnx.ml", checked_inputs=frozenset({1
 
 # ---- other domains -------------------------------------------------------------------------------------
 
+_MS = "com.microsoft"
 _state(
-    "BiasGelu DequantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu"
-    " MatMulIntegerToFloat QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu"
-    " QLinearMul QLinearSigmoid QLinearSoftmax QuantizeLinear QuickGelu SkipLayerNormalization"
-    " SkipSimplifiedLayerNormalization",
-    domain="com.microsoft",
+    "Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu CDist DecoderMaskedMultiHeadAttention DequantizeLinear"
+    " DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization FastGelu FusedConv FusedGemm FusedMatMul"
+    " FusedMatMulActivation GatherBlockQuantized Gelu GemmFastGelu GridSample GroupNorm GroupQueryAttention Inverse"
+    " MatMulBnb4 MatMulInteger16 MatMulIntegerToFloat MatMulNBits MultiHeadAttention NGramRepeatBlock NhwcConv"
+    " NhwcFusedConv NhwcMaxPool PackedAttention QAttention QEmbedLayerNormalization QGemm QLinearAdd"
+    " QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul"
+    " QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu RotaryEmbedding"
+    " SimplifiedLayerNormalization SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization"
+    " TransposeMatMul",
+    domain=_MS,
 )
-_state("FastGelu Gelu QuickGelu", domain="com.microsoft", elementwise=True)
+_state("FastGelu Gelu QuickGelu", domain=_MS, elementwise=True)
+_state("ExpandDims GatherND Pad Trilu", domain=_MS, moves=True)
+_state("Tokenizer Unique", domain=_MS, data_dependent=True)
+_state("ExpandDims Pad", domain=_MS, shape_inputs=frozenset({1}))
+_state("Range", domain=_MS, shape_inputs=frozenset({0, 1, 2}))
+_state("GroupQueryAttention", domain=_MS, shape_inputs=frozenset({6}))
+_state("GatherND RotaryEmbedding", domain=_MS, index_inputs=frozenset({1}))
+_state("EmbedLayerNormalization", domain=_MS, index_inputs=frozenset({0, 1, 8}))
+_state("QEmbedLayerNormalization", domain=_MS, index_inputs=frozenset({0, 1}))
+_state("NGramRepeatBlock", domain=_MS, index_inputs=frozenset({0}))
+_state("MatMulNBits PackedAttention", domain=_MS, index_inputs=frozenset({4}))
+_state("GroupQueryAttention", domain=_MS, index_inputs=frozenset({5}))
+_state("Affine ImageScaler ParametricSoftplus ScaledTanh SimplifiedLayerNormalization")
+_state("Affine ParametricSoftplus ScaledTanh", elementwise=True)
+_state("Crop", moves=True)
 _state("Elementwise", domain="ai.graphopt", elementwise=True, control_flow=True)

@@ -6,6 +6,9 @@ Three things are known of an operator, each registered on its own by the family 
 * its *meaning*: what it computes, on numpy arrays, without onnx (`meaning/`);
 * its *shape rule*: the types of its outputs from the types of its inputs (`shape/`).
 
+Other packages register meanings and shape rules of their own domains in modules that they name as entry points
+(`ENTRY_POINTS`): see docs/custom-operators.md.
+
 This package imports neither onnx nor numba: the runtime uses meanings and shape rules while it binds a request.
 """
 
@@ -13,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from graphopt.errors import MisfitError
+from graphopt.errors import GraphoptError, MisfitError
 from graphopt.ir.dim import Dim
 from graphopt.ir.types import TensorType, Type
 
@@ -90,13 +94,42 @@ def shape_rule(*ops: str, domain: str = "") -> Callable[[ShapeRule], ShapeRule]:
 def meaning_of(op: str, domain: str = "") -> Meaning | None:
     """Our meaning of an operator; None when there is none (then onnx's reference is asked, see `check.oracle`)."""
     import_module("graphopt.ops.meaning")  # registers all families; here, so that importing the table stays cheap
-    return _meanings.get((_default(domain), op))
+    return _found(_meanings, op, domain)
 
 
 def shape_rule_of(op: str, domain: str = "") -> ShapeRule | None:
     """Our shape rule of an operator; None when there is none."""
     import_module("graphopt.ops.shape")
-    return _shape_rules.get((_default(domain), op))
+    return _found(_shape_rules, op, domain)
+
+
+ENTRY_POINTS = "graphopt.operators"
+"""The group of entry points whose modules register operators of other domains than the standard's."""
+_STANDARD = ("", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training", "ai.graphopt")
+_Known = TypeVar("_Known")
+
+
+def _found(table: dict[Key, _Known], op: str, domain: str) -> _Known | None:
+    key = (_default(domain), op)
+    if key not in table and key[0] not in _STANDARD:
+        _load_others()
+    return table.get(key)
+
+
+@cache
+def _load_others() -> None:
+    """Import what other packages register, once, when an operator is met that nobody here knows."""
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            entry.load()
+        except Exception as error:
+            problem = " ".join(str(error).split()) or type(error).__name__
+            raise GraphoptError(
+                f"the operators of {entry.value!r} (entry point {entry.name!r} of {ENTRY_POINTS}) cannot be loaded: "
+                f"{problem}"
+            ) from error
 
 
 _MOST_BYTES = (1 << 63) - 1

@@ -10,6 +10,8 @@ from graphopt.ir import DType, Node
 from graphopt.rewrite.rewriter import Rewriter
 from graphopt.rewrite.rule import Declined
 
+_EPSILON = float(np.float32(1e-5))
+"""Where the attribute is left out: attributes are float32, and so are their defaults, in a float64 model too."""
 _DTYPES = frozenset({DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32, DType.FLOAT64})
 
 
@@ -62,7 +64,7 @@ def batchnorm_affine(node: Node, rewriter: Rewriter, channels: int | None = None
     scale, shift, mean, variance = arrays
     if any(array.shape != (channels or len(scale),) for array in arrays):
         return Declined("its parameters do not fit the channels")
-    spread = variance + float(node.get("epsilon", 1e-5))
+    spread = variance + float(node.get("epsilon", _EPSILON))
     if not (spread > 0).all():
         return Declined("its variance plus epsilon is not positive everywhere")
     factor = scale / np.sqrt(spread)

@@ -25,6 +25,7 @@ def describe_compilation(title: str, report: CompileReport, manifest: Manifest) 
             Entry("calls", "calls", calls, Format.COUNT),
             Entry("native_calls", "native", counts.native, Format.COUNT),
             Entry("calls_not_native", "not native", calls - counts.native, Format.COUNT),
+            *(Entry("note", "note", note) for note in report.notes),
         ),
     )
     seconds: list[tuple[Cell, ...]] = list(report.seconds.items())

@@ -3,7 +3,8 @@
 In a ```console block a line that starts with `$ ` is a command, continued while it ends with a backslash; the lines
 up to the next command are what it prints, where `…` stands for anything.  A command must exit with 0, or with N where
 the line after it is `# exit code N`.  A ```python block is run as it stands; a ```console or ```python block after
-the line <!-- not run --> is not.  Other blocks are not touched.
+the line <!-- not run --> is not.  A block after the line <!-- file: NAME --> is written to that file.  Other blocks are
+not touched.
 """
 
 from __future__ import annotations
@@ -47,8 +48,10 @@ def blocks(document: Path) -> Iterator[Block]:
             language, start, lines = line[3:].strip(), number, []
             if previous == NOT_RUN:
                 language = "not run"
+            if named := re.fullmatch(r"<!-- file: (\S+) -->", previous):
+                language = f"file {named[1]}"
         elif language is not None and line == "```":
-            if language in {"console", "python"}:
+            if language in {"console", "python"} or language.startswith("file "):
                 yield Block(start, language, tuple(lines))
             language = None
         elif language is not None:
@@ -115,6 +118,11 @@ def run(
     try:
         for block in blocks(document):
             where = f"{document.name}:{block.line}"
+            if block.language.startswith("file "):
+                target = folder / block.language.removeprefix("file ")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text("\n".join(block.lines) + "\n", encoding="utf-8")
+                continue
             if block.language == "python":
                 exec(compile("\n".join(block.lines), where, "exec"), namespace)
                 continue

@@ -16,7 +16,7 @@ from tests.docs.cli_reference import DOCUMENT
 from tests.docs.session import ROOT, blocks, commands, commands_of_this_checkout, matches, run
 
 DIGITS = ROOT / "examples" / "digits"
-RUN = ("tutorial.md", "write-a-pass.md", "governance.md", "performance.md", "federation.md")
+RUN = ("tutorial.md", "write-a-pass.md", "custom-operators.md", "governance.md", "performance.md", "federation.md")
 
 
 @pytest.fixture

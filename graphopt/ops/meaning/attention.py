@@ -27,7 +27,7 @@ def _attention(call: Call) -> tuple[Any, ...]:
     cap = float(call.attributes.get("softcap", 0.0))
     capped = cap * np.tanh(raw / cap) if cap else raw
     biased = capped + _bias(call, capped.shape, past, lengths)
-    weights = _softmax(biased)
+    weights = softmax(biased)
     y = np.matmul(weights, wide_v)
     shown = (raw, capped, biased, weights)[int(call.attributes.get("qk_matmul_output_mode", 0))]
     dtype = call.inputs[0].dtype
@@ -71,7 +71,7 @@ def _bias(call: Call, shape: tuple[int, ...], past: int, lengths: np.ndarray | N
     return bias + np.where(allowed, 0.0, -np.inf)[:, None]
 
 
-def _softmax(x: np.ndarray) -> np.ndarray:
+def softmax(x: np.ndarray) -> np.ndarray:
     """Softmax over the keys; a query that may see none gets zeros."""
     top = x.max(axis=-1, keepdims=True, initial=-np.inf)
     powers = np.exp(x - np.where(np.isneginf(top), 0.0, top))
@@ -91,13 +91,15 @@ def _rotary(call: Call) -> tuple[np.ndarray]:
     size = int(call.attributes.get("rotary_embedding_dim", 0)) or wide.shape[3]
     turned, kept = wide[..., :size], wide[..., size:]
     cos, sin = (widened(v if positions is None else v[positions])[:, :, None, : size // 2] for v in (cos, sin))
-    interleaved = bool(call.attributes.get("interleaved", 0))
-    a, b = (turned[..., 0::2], turned[..., 1::2]) if interleaved else np.split(turned, 2, axis=-1)
-    real, imaginary = cos * a - sin * b, sin * a + cos * b
-    if interleaved:
-        turned = np.stack([real, imaginary], axis=-1).reshape(turned.shape)
-    else:
-        turned = np.concatenate([real, imaginary], axis=-1)
-    y = np.concatenate([turned, kept], axis=-1)
+    y = np.concatenate([rotated(turned, cos, sin, bool(call.attributes.get("interleaved", 0))), kept], axis=-1)
     y = np.swapaxes(y, 1, 2) if x.ndim == 4 else y.reshape(x.shape)
     return (rounded(y, x.dtype),)
+
+
+def rotated(x: np.ndarray, cos: np.ndarray, sin: np.ndarray, interleaved: bool) -> np.ndarray:
+    """Pairs of elements of the last axis, neighbours where `interleaved`, else of its halves, turned by angles."""
+    a, b = (x[..., 0::2], x[..., 1::2]) if interleaved else np.split(x, 2, axis=-1)
+    real, imaginary = cos * a - sin * b, sin * a + cos * b
+    if interleaved:
+        return np.stack([real, imaginary], axis=-1).reshape(x.shape)
+    return np.concatenate([real, imaginary], axis=-1)

@@ -69,16 +69,18 @@ def _roi_align(call: Call) -> tuple[np.ndarray]:
         rows = _samples(top, tall, height, int(a.get("sampling_ratio", 0)))
         columns = _samples(left, wide, width, int(a.get("sampling_ratio", 0)))
         taken = _bilinear(widened(x[int(image)]), rows.ravel(), columns.ravel(), str(a.get("mode", "avg")) == "max")
-        cells = taken.reshape(x.shape[1], height, rows.shape[1], width, columns.shape[1], -1)
+        cells = taken.reshape(x.shape[1], height, rows.shape[1], width, columns.shape[1], 4)
+        if not cells.size:
+            continue  # nothing is sampled: 0
         y[i] = cells.max(axis=(2, 4, 5)) if a.get("mode", "avg") == "max" else cells.sum(axis=5).mean(axis=(2, 4))
     return (rounded(y, x.dtype),)
 
 
 def _samples(start: float, size: float, cells: int, ratio: int) -> np.ndarray:
-    """Where each cell is sampled: (cells, samples)."""
-    count = ratio or max(math.ceil(size / cells), 1)
+    """Where each cell is sampled: (cells, samples); nowhere where the region has no extent and no ratio is given."""
+    count = ratio or max(math.ceil(size / cells), 0)
     step = size / cells
-    return start + step * np.arange(cells)[:, None] + step * (np.arange(count) + 0.5) / count
+    return start + step * np.arange(cells)[:, None] + step * (np.arange(count) + 0.5) / max(count, 1)
 
 
 def _bilinear(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, apart: bool) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""Linear models and support vector machines of ai.onnx.ml."""
+"""Linear models and support vector machines of ai.onnx.ml.
+
+A linear model has a row of coefficients for each score, as long as the data has features.  Where the model has more
+coefficients than that, the text is silent: as in ONNX Runtime, the rows lie at the front and the rest is not read.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +32,20 @@ def _chosen(labels: list[Any], best: np.ndarray) -> np.ndarray:
     return (np.array(labels, np.int64) if labels else np.arange(int(best.max(initial=0)) + 1))[best]
 
 
+def _matrix(coefficients: np.ndarray, rows: int, features: int) -> np.ndarray:
+    """The rows, from the front; ModelError where there are fewer numbers than they take."""
+    if coefficients.size < rows * features:
+        raise ModelError(
+            f"{coefficients.size} coefficients for {rows} scores take at most {coefficients.size // rows} features;"
+            f" there are {features}"
+        )
+    return coefficients[: rows * features].reshape(rows, features)
+
+
 @meaning("LinearRegressor", domain="ai.onnx.ml")
 def _linear_regressor(call: Call) -> tuple[np.ndarray]:
     a, x = call.attributes, _rows(call.inputs[0])
-    weights = np.array(a["coefficients"], np.float64).reshape(int(a.get("targets", 1)), -1)
+    weights = _matrix(np.array(a["coefficients"], np.float64), int(a.get("targets", 1)), x.shape[1])
     scores = x @ weights.T + np.array(a.get("intercepts") or [0.0], np.float64)
     return (finished(scores, str(a.get("post_transform", "NONE"))).astype(np.float32),)
 
@@ -43,12 +57,7 @@ def _linear_classifier(call: Call) -> tuple[np.ndarray, ...]:
     weights, intercepts = np.array(a["coefficients"], np.float64), np.array(a.get("intercepts") or (), np.float64)
     features = x.shape[1]
     count = len(intercepts) or max(weights.size // features, 1)
-    if weights.size != count * features:
-        raise ModelError(
-            f"{weights.size} coefficients for {count} scores take {weights.size / count:g} features;"
-            f" there are {features}"
-        )
-    scores = x @ weights.reshape(count, features).T + (intercepts if len(intercepts) else 0.0)
+    scores = x @ _matrix(weights, count, features).T + (intercepts if len(intercepts) else 0.0)
     if scores.shape[1] == 1 and len(labels) == 2:  # one score for two classes
         best = (scores[:, 0] > 0).astype(np.int64)
         scores = np.concatenate([1.0 - scores if post == "NONE" else -scores, scores], axis=1)

@@ -18,6 +18,11 @@ def _matmul(call: Call) -> tuple[np.ndarray]:
 
 @meaning("Gemm")
 def _gemm(call: Call) -> tuple[np.ndarray]:
+    return (rounded(gemm(call), call.inputs[0].dtype),)
+
+
+def gemm(call: Call) -> np.ndarray:
+    """Gemm of a call's inputs by its attributes, in float64 for floats."""
     a, b, c = call.inputs[0], call.inputs[1], call.input(2)
     alpha, beta = _factor(call, "alpha", a), _factor(call, "beta", a)
     left = widened(a).T if call.attributes.get("transA", 0) else widened(a)
@@ -25,7 +30,7 @@ def _gemm(call: Call) -> tuple[np.ndarray]:
     y = np.matmul(left, right) * alpha
     if c is not None:
         y = y + widened(c) * beta
-    return (rounded(y, a.dtype),)
+    return y
 
 
 def _factor(call: Call, name: str, a: np.ndarray) -> Any:
@@ -36,12 +41,13 @@ def _factor(call: Call, name: str, a: np.ndarray) -> Any:
 @meaning("FusedMatMul", domain="com.microsoft")
 def _fused_matmul(call: Call) -> tuple[np.ndarray]:
     a, b = call.inputs
-    left = _turned(widened(a), call.attributes.get("transBatchA", 0), call.attributes.get("transA", 0))
-    right = _turned(widened(b), call.attributes.get("transBatchB", 0), call.attributes.get("transB", 0))
+    left = turned(widened(a), call.attributes.get("transBatchA", 0), call.attributes.get("transA", 0))
+    right = turned(widened(b), call.attributes.get("transBatchB", 0), call.attributes.get("transB", 0))
     return (rounded(np.matmul(left, right) * float(call.attributes.get("alpha", 1.0)), a.dtype),)
 
 
-def _turned(x: np.ndarray, batch: int, matrix: int) -> np.ndarray:
+def turned(x: np.ndarray, batch: int, matrix: int) -> np.ndarray:
+    """The operand of a product, with its batch axes before its last two, and these exchanged where `matrix` says so."""
     if batch and x.ndim > 2:
         x = np.moveaxis(x, 0, -2)
     return np.swapaxes(x, -1, -2) if matrix and x.ndim > 1 else x

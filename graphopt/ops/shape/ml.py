@@ -27,13 +27,13 @@ def tree_ensemble_regressor(call: Inference) -> Result:
 
 @shape_rule("LinearRegressor", "SVMRegressor", domain=_ML)
 def regressor(call: Inference) -> Result:
-    """[rows, targets] in float32; as many columns of data as each target, or support vector, has numbers."""
+    """[rows, targets] in float32; at most as many columns of data as a target, or just those that a vector, has."""
     attributes = call.attributes
     linear = call.op == "LinearRegressor"
     targets = attributes.get("targets", 1) if linear else 1
     vectors = attributes.get("n_supports", 0)
     numbers = attributes["coefficients"] if linear or not vectors else attributes["support_vectors"]
-    _check_width(call, len(numbers), targets if linear or not vectors else vectors)
+    _check_width(call, len(numbers), targets if linear or not vectors else vectors, at_most=linear)
     return (TensorType(DType.FLOAT32, (_rows(call), targets)),)
 
 
@@ -43,6 +43,8 @@ def classifier(call: Inference) -> Result:
     attributes = call.attributes
     if call.op == "TreeEnsembleClassifier":
         _check_trees(call)
+    if call.op == "LinearClassifier" and (intercepts := attributes.get("intercepts")):
+        _check_width(call, len(attributes["coefficients"]), len(intercepts), at_most=True)
     names = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
     labels = next((attributes[name] for name in names if attributes.get(name)), None)
     texts = bool(attributes.get("classlabels_strings"))
@@ -125,13 +127,17 @@ def _check_columns(call: Inference, *names: str) -> None:
             refuse(call, f"{name} has {len(given)} numbers for {shape[-1]} columns")
 
 
-def _check_width(call: Inference, numbers: int, rows: int) -> None:
-    """A matrix with so many rows and numbers in all is multiplied with the data, flat but for its own rows."""
+def _check_width(call: Inference, numbers: int, rows: int, *, at_most: bool = False) -> None:
+    """A matrix with so many rows and numbers in all is multiplied with the data, flat but for its own rows.
+
+    A linear model may have numbers left over (`at_most`): see `meaning/linear_models.py`.
+    """
     shape = shape_of(call, 0)
     if shape is None:
         return
     width = product(shape[1:] if len(shape) > 1 else shape)
-    if rows < 1 or (isinstance(width, int) and numbers != rows * width):
+    fits = not isinstance(width, int) or (rows * width <= numbers if at_most else rows * width == numbers)
+    if rows < 1 or not fits:
         refuse(call, f"{numbers} numbers for {rows} rows do not fit the {width} columns of the data")
 
 

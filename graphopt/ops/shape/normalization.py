@@ -117,9 +117,3 @@ def skip_layer_normalization(call: Inference) -> Result:
         vector(call, slot, shape[-1], name)
     row = TensorType(DType.FLOAT32, (*shape[:-1], 1))
     return (data, row, row, data)[: call.outputs]
-
-
-@shape_rule("SimplifiedLayerNormalization", domain="com.microsoft")
-def simplified_layer_normalization(call: Inference) -> Result:
-    """The data's type; what the other outputs hold is not known."""
-    return (tensor(call, 0), *(None,) * (call.outputs - 1))
