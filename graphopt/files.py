@@ -23,9 +23,12 @@ class FileError(GraphoptError):
         self.problem = problem
 
 
-def open_file(path: Path) -> io.FileIO:
-    """The plain file at `path`, links followed; FileError for a folder, FIFO or device, OSError where there is none."""
-    return _plain(os.open(path, _FLAGS), path)
+def open_file(path: Path, *, follow: bool = True) -> io.FileIO:
+    """The plain file at `path`; FileError for a folder, FIFO or device, OSError where there is none.
+
+    `follow`: whether it may be a link; where it may not, one is an OSError (ELOOP).
+    """
+    return _plain(os.open(path, _FLAGS if follow else _FLAGS | os.O_NOFOLLOW), path)
 
 
 def open_below(folder: Path, name: str) -> io.FileIO:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from graphopt import strict_json
+from graphopt import files, strict_json
 from graphopt_governance.errors import DocumentError
 
 MAX_BYTES = 1 << 20
@@ -35,19 +34,11 @@ def read_file(path: Path, what: str, most: int = MAX_BYTES) -> bytes:
     What a stranger handed over may be a FIFO, which would hang the reader, or a device, which never ends.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise DocumentError(f"{what} {path} cannot be read: it is not a plain file")
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                data = file.read(most + 1)
-        finally:
-            os.close(handle)
+        return files.read_file(path, most)
+    except files.FileError as error:
+        raise DocumentError(f"{what} {path} cannot be read: it {error.problem}") from error
     except OSError as error:
         raise DocumentError(f"{what} {path} cannot be read: {error.strerror}") from error
-    if len(data) > most:
-        raise DocumentError(f"{what} {path} has more than {most} bytes")
-    return data
 
 
 def write_document(path: Path, document: object, what: str) -> None:

@@ -20,6 +20,7 @@ from graphopt.bundle import read_manifest
 from graphopt.errors import GraphoptError
 from graphopt_governance import actions
 from graphopt_governance.chains.chain import Snapshot
+from graphopt_governance.chains.floors import Floors, Seen
 from graphopt_governance.chains.ledger import Ledger
 from graphopt_governance.decide import acting, auditing
 from graphopt_governance.decide.founding import Charter, found_federation, own_federation
@@ -30,7 +31,6 @@ from graphopt_governance.exchange.cards import make_card
 from graphopt_governance.gate import ChainGate
 from graphopt_governance.home import Home
 from graphopt_governance.protocol.action import Action, Kind
-from graphopt_governance.verdict.floors import Floors, Seen
 from graphopt_governance.verdict.judging import Judge
 from graphopt_governance.verdict.policy import Policy
 from graphopt_governance.verdict.verify import Verdict

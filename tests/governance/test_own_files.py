@@ -11,13 +11,17 @@ import pytest
 
 from graphopt.errors import GraphoptError
 from graphopt_governance import actions
+from graphopt_governance.chains.fees import Fees
 from graphopt_governance.chains.ledger import Ledger
+from graphopt_governance.chains.outbox import Attempt, Outbox, Outgoing
+from graphopt_governance.chains.transaction import Transaction
 from graphopt_governance.chains.where import Where
 from graphopt_governance.errors import PolicyError
 from graphopt_governance.home import Home
 from graphopt_governance.keys.member_key import load_member_key
 from graphopt_governance.keys.sealing_key import load_sealing_key
 from graphopt_governance.keys.signing_key import load_signing_key
+from graphopt_governance.protocol.contract import deployment
 from graphopt_governance.verdict.policy import VARIABLE, Policy
 
 from .conftest import make_bundle
@@ -49,7 +53,7 @@ def verified(made: Path, tmp_path: Path, home: Home) -> Path:
     return shutil.copytree(made / "bundle", tmp_path / "bundle")
 
 
-KINDS = ("policy", "named policy", "federation", "ledger", "floor", "proof", "member", "signing", "sealing")
+KINDS = ("policy", "named policy", "federation", "ledger", "floor", "proof", "member", "signing", "sealing", "outbox")
 
 
 @pytest.fixture(params=KINDS)
@@ -81,6 +85,11 @@ def deciding(
             return home.member_key, lambda: load_member_key(home.member_key, make=False)
         case "signing":
             return home.signing_key, lambda: load_signing_key(home.signing_key, make=False)
+        case "outbox":
+            outbox, fees, data = Outbox(home.folder), Fees(2, 1), deployment((), 1)
+            raw = Transaction(1, 0, None, data, 9, fees).signed(load_member_key(home.member_key))
+            outbox.save(Outgoing("it", 1, bytes(20), 0, None, data, 9, (Attempt(raw, fees),)))
+            return outbox.path, outbox.load
         case _:
             return home.sealing_key, lambda: load_sealing_key(home.sealing_key, make=False)
 

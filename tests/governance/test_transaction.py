@@ -1,4 +1,4 @@
-"""A transaction's bytes are those that others make of it, and what it leaves proves that it was done."""
+"""A transaction's bytes are what was to be signed, and what it leaves proves that it was done."""
 
 from __future__ import annotations
 
@@ -45,16 +45,42 @@ accounts = st.binary(min_size=20, max_size=20)
     st.none() | amounts,
     st.integers(1, 5),
 )
-def test_a_transaction_is_as_eth_account_signs_it(
+def test_a_transaction_is_signed_by_who_pays_and_says_what_it_should(
     chain: int, nonce: int, to: bytes | None, data: bytes, gas: int, most: int, tip: int | None, who: int
 ):
     form = Transaction(chain, nonce, to, data, gas, Fees(most, tip))
-    fields: Any = {"chainId": chain, "nonce": nonce, "data": data, "gas": gas, "value": 0} | form.fees.fields()
-    fields |= {} if to is None else {"to": Web3.to_checksum_address(to)}
     signed = form.signed(key(who))
-    assert signed == bytes(Account.sign_transaction(fields, (who + 1).to_bytes(32, "big")).raw_transaction)
+    # by the Yellow Paper and EIP-1559, and nobody's reading of them
+    fields: Any = [item if isinstance(item, bytes) else int(item) for item in (nonce, gas, to or b"", 0, data)]
+    if tip is None:
+        found = rlp.decode(signed)
+        said = [*fields[:1], most, *fields[1:]]
+        assert int.from_bytes(found[6], "big") in (2 * chain + 35, 2 * chain + 36)
+    else:
+        assert signed[0] == 2
+        found = rlp.decode(signed[1:])
+        said = [chain, *fields[:1], tip, most, *fields[1:], []]
+    assert rlp.encode(found[: len(said)]) == rlp.encode(said)
     assert Account.recover_transaction(signed) == Web3.to_checksum_address(key(who).account)
     assert Transaction.decode(signed) == form
+
+
+@given(st.binary(max_size=200) | items.map(rlp.encode) | items.map(lambda item: b"\2" + rlp.encode(item)))
+def test_what_is_no_transaction_is_refused(raw: bytes):
+    with pytest.raises(ValueError, match=r".*"):
+        Transaction.decode(raw)
+
+
+@pytest.mark.parametrize("fees", [Fees(2, 1), Fees(2, None)])
+def test_what_sends_something_along_is_refused(fees: Fees):
+    fields: Any = {"chainId": 1, "nonce": 0, "gas": 9, "data": b"", "to": Web3.to_checksum_address(bytes(20))}
+    for value in (0, 1):
+        raw = bytes(Account.sign_transaction(fields | fees.fields() | {"value": value}, b"1" * 32).raw_transaction)
+        if value:
+            with pytest.raises(ValueError, match="sends something along"):
+                Transaction.decode(raw)
+        else:
+            assert Transaction.decode(raw).fees == fees
 
 
 @given(accounts, st.integers(0, 2**64))

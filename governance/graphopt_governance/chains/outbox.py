@@ -23,9 +23,10 @@ from eth_hash.auto import keccak
 from graphopt import strict_json
 from graphopt_governance.chains.fees import Fees
 from graphopt_governance.chains.transaction import Transaction, created_address
-from graphopt_governance.documents import Fields, read_document
+from graphopt_governance.documents import MAX_BYTES, Fields
 from graphopt_governance.errors import ChainError
 from graphopt_governance.keys.key_files import make_private_folder, replace_key_file, sync_folder
+from graphopt_governance.keys.own_files import read_own_file
 from graphopt_governance.protocol.action import Action, Domain, Kind
 from graphopt_governance.protocol.contract import State, deployed, executed
 from graphopt_governance.protocol.effect import is_done, is_founded, is_past, is_waiting
@@ -146,7 +147,7 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is in it."""
-        return not self.path.exists()
+        return not os.path.lexists(self.path)
 
     @contextmanager
     def locked(self, patience: float) -> Generator[None]:
@@ -173,9 +174,12 @@ class Outbox:
             os.close(handle)
 
     def load(self) -> Outgoing | None:
-        """What is in it, None when that is nothing; ChainError when it cannot be read."""
-        what = "the outbox"
-        return Outgoing.from_json(read_document(self.path, what), f"{what} {self.path}") if not self.is_empty else None
+        """What is in it, None when that is nothing; GraphoptError for what is no outbox, or another's."""
+        content = read_own_file(self.path, "the outbox", MAX_BYTES, ChainError)
+        if content is None:
+            return None
+        what = f"the outbox {self.path}"
+        return Outgoing.from_json(strict_json.decode(content, what), what)
 
     def save(self, outgoing: Outgoing) -> None:
         """Put `outgoing` in it, and return once that is on the disk."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from graphopt.errors import GraphoptError
+from graphopt.files import FileError, open_file, read_open
 
 Refusal = Callable[[str], GraphoptError]
 """Makes the error of whoever asks from a sentence."""
@@ -28,23 +29,15 @@ def read_own_file(path: Path, what: str, most: int, refusal: Refusal, *, secret:
     """
     check_own_folder(path, what, refusal)
     try:
-        # O_NONBLOCK: a FIFO in the place of the file must not hang the reader
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_file(path, follow=False) as file:
+            _check(os.fstat(file.fileno()), path, what, refusal, secret=secret)
+            return read_open(file, most, path)
     except FileNotFoundError:
         return None
+    except FileError as error:
+        raise refusal(f"{what} {path} cannot be read: it {error.problem}") from error
     except OSError as error:
         raise refusal(f"{what} {path} cannot be opened: {_why(error)}") from error
-    try:
-        _check(os.fstat(handle), path, what, refusal, secret=secret)
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            content = file.read(most + 1)
-    except OSError as error:
-        raise refusal(f"{what} {path} cannot be read: {error.strerror}") from error
-    finally:
-        os.close(handle)
-    if len(content) > most:
-        raise refusal(f"{what} {path} has more than {most} bytes")
-    return content
 
 
 def check_own_file(path: Path, what: str, refusal: Refusal) -> os.stat_result | None:
