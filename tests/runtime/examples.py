@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from tests.ops.microsoft_cases import cases
 from tests.ops.test_against_onnxruntime import tree_attributes
 
 _ML, _MS = "ai.onnx.ml", "com.microsoft"
@@ -22,6 +23,7 @@ def ours() -> list[tuple[str, onnx.ModelProto, Mapping[str, Any]]]:
         *_sequences(),
         *_classic(),
         *_contributed(),
+        *((case.op, case.domain, case.inputs, case.outputs, case.attributes) for case in cases()),
     ]
     return [(f"ours_{number}_{op}", *_model(op, *rest)) for number, (op, *rest) in enumerate(made)]
 
