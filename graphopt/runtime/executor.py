@@ -289,9 +289,11 @@ def bound_of(array: Any) -> Bound:
 
 
 def own(result: Any, operands: Sequence[Any]) -> Any:
-    """A result as an array of its own: C-contiguous, and sharing no memory with the operands."""
+    """A result as an array of its own: C-contiguous, and sharing no memory with the operands; a map as it is."""
     if isinstance(result, list):
         return [own(item, operands) for item in result]
+    if isinstance(result, dict):
+        return dict(result)
     if result is None:
         return None
     array = np.asarray(result)
@@ -303,4 +305,6 @@ def own(result: Any, operands: Sequence[Any]) -> Any:
 def _copy(value: Any) -> Any:
     if isinstance(value, list):
         return [_copy(item) for item in value]
+    if isinstance(value, dict):
+        return dict(value)
     return None if value is None else np.array(value, order="C")
