@@ -9,12 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
-<<<<<<< HEAD
 from tests.ops.forest import tree_attributes
-=======
 from tests.ops.microsoft_cases import cases
-from tests.ops.test_against_onnxruntime import tree_attributes
->>>>>>> operators
 
 _ML, _MS = "ai.onnx.ml", "com.microsoft"
 _VERSIONS = {"": 17, _ML: 3, _MS: 1}
@@ -22,10 +18,6 @@ _VERSIONS = {"": 17, _ML: 3, _MS: 1}
 
 def ours() -> list[tuple[str, onnx.ModelProto, Mapping[str, Any]]]:
     """A name, a model of one node and its inputs, for each."""
-<<<<<<< HEAD
-    made = [*_standard(), *_sequences(), *_classic(), *_contributed()]
-    return [(f"ours_{number}_{application[0]}", *_model(*application)) for number, application in enumerate(made)]
-=======
     made = [
         *_standard(),
         *_sequences(),
@@ -33,8 +25,7 @@ def ours() -> list[tuple[str, onnx.ModelProto, Mapping[str, Any]]]:
         *_contributed(),
         *((case.op, case.domain, case.inputs, case.outputs, case.attributes) for case in cases()),
     ]
-    return [(f"ours_{number}_{op}", *_model(op, *rest)) for number, (op, *rest) in enumerate(made)]
->>>>>>> operators
+    return [(f"ours_{number}_{application[0]}", *_model(*application)) for number, application in enumerate(made)]
 
 
 _Application = tuple[str, str, Sequence[Any], int, dict[str, Any]]
