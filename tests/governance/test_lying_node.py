@@ -193,7 +193,7 @@ def test_a_state_that_is_made_up_around_other_code_is_refused(world: World):
         if method == "eth_getBlockByNumber":
             return {"result": with_its_hash(answer["result"] | {"stateRoot": "0x" + keccak(leaf).hex()})}
         if method == "eth_getProof":
-            answer["result"]["accountProof"] = ["0x" + leaf.hex()]
+            answer["result"]["accountProof"] = ["0x" + bytes(leaf).hex()]
         return answer
 
     for name in EXPECTED:

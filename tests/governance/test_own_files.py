@@ -86,7 +86,7 @@ def deciding(
         case "signing":
             return home.signing_key, lambda: load_signing_key(home.signing_key, make=False)
         case "outbox":
-            outbox, fees, data = Outbox(home.folder), Fees(2, 1), deployment((), 1)
+            outbox, fees, data = Outbox(home.folder), Fees(2, 1), deployment((), quorum=1, delay=0)
             raw = Transaction(1, 0, None, data, 9, fees).signed(load_member_key(home.member_key))
             outbox.save(Outgoing("it", 1, bytes(20), 0, None, data, 9, (Attempt(raw, fees),)))
             return outbox.path, outbox.load

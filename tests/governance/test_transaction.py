@@ -65,7 +65,7 @@ def test_a_transaction_is_signed_by_who_pays_and_says_what_it_should(
     assert Transaction.decode(signed) == form
 
 
-@given(st.binary(max_size=200) | items.map(rlp.encode) | items.map(lambda item: b"\2" + rlp.encode(item)))
+@given(st.binary(max_size=200) | items.map(rlp.encode) | items.map(lambda item: b"\2" + bytes(rlp.encode(item))))
 def test_what_is_no_transaction_is_refused(raw: bytes):
     with pytest.raises(ValueError, match=r".*"):
         Transaction.decode(raw)

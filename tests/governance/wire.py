@@ -73,5 +73,5 @@ def log_json(log: Mapping[str, Any]) -> dict[str, Any]:
 
 def _nodes(trie: HexaryTrie, place: bytes) -> list[str]:
     # nodes shorter than a hash stand in their parents
-    raws = [rlp.encode(node) for node in trie.get_proof(place)]
+    raws = [bytes(rlp.encode(node)) for node in trie.get_proof(place)]
     return ["0x" + raw.hex() for at, raw in enumerate(raws) if at == 0 or len(raw) >= 32]

@@ -1,7 +1,7 @@
 """An Ethereum node asked over JSON-RPC, with one sentence for whatever goes wrong; nothing it says is believed here.
 
-The standard library does, for reading and for sending: no redirect is followed, and no answer is longer than is asked
-for or takes longer than is allowed.
+The standard library does, for reading, and for sending underneath web3: no redirect is followed, no answer is longer
+than is asked for, and none takes longer than is allowed.
 """
 
 from __future__ import annotations
