@@ -8,6 +8,8 @@ from graphopt.errors import BundleError
 from graphopt.ir.dtype import DType
 from graphopt.program.program import Image, Program, Step, StepKind, Weight
 
+_ANY_BODIES = {("ai.onnx.preview", "FlexAttention")}
+"""Operators whose subgraphs may each be left out."""
 _BODIES = {"If": ["else_branch", "then_branch"], "Loop": ["body"], "Scan": ["body"], "SequenceMap": ["body"]}
 """The attributes of control flow that hold graphs."""
 _MOST_BYTES = 1 << 62
@@ -82,7 +84,8 @@ def _step(where: str, step: Step, weights: int) -> None:
         _check(bool(step.inputs) and step.inputs[0] is not None and len(step.outputs) == 1, f"{where} aliases nothing")
     if step.kind is StepKind.CONTROL:
         bodies = sorted(sub.attribute for sub in step.subprograms)
-        _check(not step.domain and bodies == _BODIES.get(step.op), f"{where} does not run the subprograms {bodies}")
+        known = bodies == _BODIES.get(step.op) if not step.domain else (step.domain, step.op) in _ANY_BODIES
+        _check(known, f"{where} does not run the subprograms {bodies}")
     for sub in step.subprograms:
         _check(len(sub.captures) == len(sub.program.captures), f"{where} hands over too few or too many captures")
         _program(sub.program, weights)

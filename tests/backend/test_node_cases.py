@@ -17,7 +17,7 @@ from tests.backend.compiled_backend import CompiledBackend, UncompiledBackend, a
 from tests.ops.cases import NodeCase, node_cases
 from tests.ops.test_onnx_node_cases import DISAGREEMENTS, unequal
 
-COUNT = os.environ.get("GRAPHOPT_NODE_CASES", "150")
+COUNT = os.environ.get("GRAPHOPT_NODE_CASES", "40")
 SEED = int(os.environ.get("GRAPHOPT_NODE_CASES_SEED", "0"))
 LEAST = 1872
 

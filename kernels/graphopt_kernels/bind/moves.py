@@ -232,7 +232,8 @@ def _space_to_depth(inputs: Inputs, outputs: Sequence[Operand], attributes: Attr
         raise ValueError(f"an image of {h} by {w} does not fall into blocks of {block} by {block}")
     of_shape("the output", target, (n, c * block * block, h // block, w // block))
     split = (n, c, h // block, block, w // block, block)
-    order = (0, 3, 5, 1, 2, 4)
+    crd = attributes.get("mode", "DCR") in ("CRD", b"CRD")
+    order = (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4)
     own = contiguous_strides(split)
     sizes = tuple(split[axis] for axis in order)
     return [Move(source.ref, target.ref, sizes, tuple(own[axis] for axis in order), contiguous_strides(sizes))]
