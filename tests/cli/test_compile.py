@@ -41,10 +41,10 @@ def test_compiling_again_gives_the_same_digest(bundle: Path, tmp_path: Path) -> 
 
 
 def test_a_bundle_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
-    for target in ("x86-64-v3", "x86-64-v4"):
-        assert graphopt("compile", DIGITS, "-o", tmp_path / "b", "--target", target, "--no-check").code == 0
+    for targets in ([], ["--target", "x86-64-v3"]):  # every machine that runs the tests has this one
+        assert graphopt("compile", DIGITS, "-o", tmp_path / "b", *targets, "--no-check").code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
-    assert graphopt("inspect", tmp_path / "b", "--json").data["bundle"]["targets"] == "x86-64-v4"
+    assert graphopt("inspect", tmp_path / "b", "--json").data["bundle"]["targets"] == "x86-64-v3"
 
 
 def test_not_checking_is_put_on_record(tmp_path: Path) -> None:
