@@ -44,8 +44,10 @@ def raise_opset(model: ModelProto) -> tuple[ModelProto, str]:
 
 def is_older(model: ModelProto) -> bool:
     """Whether a model must be raised before it is read."""
-    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    return 0 < versions[0] < RAISED_TO if versions else model.ir_version < 3 and not model.opset_import
+    versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
+    if not versions:
+        return model.ir_version < 3 and not model.opset_import
+    return len(versions) == 1 and 0 < min(versions) < RAISED_TO  # two versions are refused by the reader
 
 
 def _needs_ranks(node: NodeProto) -> bool:

@@ -196,3 +196,10 @@ def test_models_that_pytorch_wrote_in_opset_6_give_what_pytorch_gave() -> None:
 
 def _tensors(folder: Path, word: str) -> list[np.ndarray]:
     return [numpy_helper.to_array(TensorProto.FromString(p.read_bytes())) for p in sorted(folder.glob(f"{word}_*.pb"))]
+
+
+def test_two_versions_of_the_standard_are_refused_however_old_they_are() -> None:
+    source = model("Relu", 6, [MATRIX], {}, open_=False)
+    source.opset_import.add(domain="ai.onnx", version=5)
+    with pytest.raises(ModelError, match=r"imports two versions of the operator set 'ai\.onnx'"):
+        read_onnx(source)

@@ -116,7 +116,7 @@ def test_eight_bit_weights_with_zero_points_that_are_floats() -> None:
     a, packed = f(2, 16), RNG.integers(0, 256, (3, 1, 16)).astype(np.uint8)
     scales, zeros = f(3, 1), f(3, 1)
     close(run("MatMulNBits", a, packed, scales, zeros, K=16, N=3, bits=8, block_size=16),
-          a @ ((packed[:, 0].astype(np.float32) - zeros) * scales).T)  # fmt: skip
+          a.astype(float) @ ((packed[:, 0].astype(float) - zeros) * scales).T)  # fmt: skip
 
 
 def test_groups_of_weights_in_any_order() -> None:
@@ -205,6 +205,11 @@ def test_queries_and_keys_are_normalised_before_they_attend() -> None:
         ("MatMulNBits", [f(1, 16), np.zeros((1, 1, 8), np.uint8), f(1, 1)],
          {"K": 16, "N": 1, "block_size": 16, "weight_prepacked": 1}, "weight_prepacked"),
         ("CDist", [f(2, 3), f(2, 3)], {"metric": "cosine"}, "cosine"),
+        ("GroupQueryAttention", [f(1, 1, 4), f(1, 1, 4), f(1, 1, 4), None, None, np.array([3], np.int32), np.int32(4)],
+         {"num_heads": 1, "kv_num_heads": 1}, "do not follow the cache"),
+        ("GroupQueryAttention", [f(1, 1, 4), f(1, 1, 4), f(1, 1, 4), None, None, np.array([0], np.int32), np.int32(1),
+                                 f(3, 2), f(3, 2), np.array([[3]])],
+         {"num_heads": 1, "kv_num_heads": 1, "do_rotary": 1}, "position_ids must lie from 0 to 2"),
         ("Inverse", [np.zeros((2, 2), np.float32)], {}, "no inverse"),
         ("Tokenizer", [np.array(["a"], object)],
          {"tokenexp": "(", "mincharnum": 1, "pad_value": "", "mark": 0}, "'\\('"),

@@ -224,19 +224,29 @@ def _group_query(call: Call) -> tuple[Any, ...]:
     totals = np.asarray(call.inputs[5]).reshape(-1).astype(np.int64) + 1
     new = np.minimum(totals, length) if call.input(16) is None else np.asarray(call.inputs[16]).astype(np.int64)
     starts = totals - new
+    past_k, past_v = call.input(3), call.input(4)
+    if (starts < 0).any() or (starts > (0 if past_k is None else past_k.shape[2])).any():
+        raise ModelError(f"{totals.tolist()} elements with {new.tolist()} new ones do not follow the cache")
     if attributes.get("do_rotary", 0):
-        places = starts[:, None] + np.arange(length) if call.input(9) is None else call.inputs[9]
         cos, sin = call.inputs[7:9]
-        places = np.minimum(places, len(cos) - 1)  # what lies beyond is padding
+        places = _places(call.input(9), starts, length, len(cos))
         turns = bool(attributes.get("rotary_interleaved", 0))
         q, k = (_turned(x, cos, sin, places, turns) for x in (q, k))
-    past_k, past_v = call.input(3), call.input(4)
     room = max(0 if past_k is None else past_k.shape[2], int(np.asarray(call.inputs[6]).reshape(-1)[0]))
     keys, values = (_appended(p, x, starts, new, room) for p, x in ((past_k, k), (past_v, v)))
     y, shown = np.zeros((batch, heads, length, v.shape[3])), np.zeros((batch, heads, length, room))
     for b, (start, total) in enumerate(zip(starts.tolist(), totals.tolist(), strict=True)):
         y[b], shown[b, :, :, :total] = _one_sequence(call, q[b], keys[b, :, :total], values[b, :, :total], start, b)
     return (rounded(_joined(y), dtype), rounded(keys, dtype), rounded(values, dtype), rounded(shown, dtype))
+
+
+def _places(given: Any, starts: np.ndarray, length: int, count: int) -> np.ndarray:
+    """Where each query stands: as the model says, or after the cache; what lies beyond the angles there is padding."""
+    if given is None:
+        return np.minimum(starts[:, None] + np.arange(length), count - 1)
+    if given.size and not (given.min() >= 0 and given.max() < count):
+        raise ModelError(f"position_ids must lie from 0 to {count - 1}")
+    return given
 
 
 def _refuse_cache(call: Call) -> None:
