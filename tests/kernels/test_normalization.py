@@ -62,7 +62,8 @@ def test_channels_have_their_own_scale(op: str, groups: int, dtype: str) -> None
     x = random(2, 6, 5, 7, dtype=dtype)
     scale, bias = random(6, dtype=dtype), random(6, dtype=dtype) - 1
     attributes = {"num_groups": groups} if op == "GroupNormalization" else {}
-    (got,) = run("normalization", op, [x, scale, bias], [(dtype, x.shape)], attributes, team=2)
+    version = 20  # from 21 on GroupNormalization standardises float64 in float32, which no kernel does
+    (got,) = run("normalization", op, [x, scale, bias], [(dtype, x.shape)], attributes, version=version, team=2)
     rows = naive.normalize(x.reshape(2 * groups, -1), 1, None, None, 1e-5).reshape(x.shape)
     expected = rows * scale[:, None, None] + bias[:, None, None]
     np.testing.assert_allclose(got, expected, rtol=1e-4 if dtype == "float32" else 1e-9, atol=2e-6)
