@@ -83,7 +83,7 @@ def test_a_link_or_a_folder_in_the_place_of_a_key_is_refused(home: Home, tmp_pat
     with pytest.raises(KeyFileError, match="cannot be opened"):
         load_signing_key(home.signing_key)
     home.member_key.mkdir()
-    with pytest.raises(KeyFileError, match="not a plain file"):
+    with pytest.raises(KeyFileError, match="it is a folder"):
         load_member_key(home.member_key)
 
 
