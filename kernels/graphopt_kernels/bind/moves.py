@@ -192,7 +192,8 @@ def _space_to_depth(inputs: Inputs, outputs: Sequence[Operand], attributes: Attr
     n, c, h, w = source.shape
     block = int(attributes["blocksize"])
     split = (n, c, h // block, block, w // block, block)
-    order = (0, 3, 5, 1, 2, 4)
+    crd = attributes.get("mode", "DCR") in ("CRD", b"CRD")
+    order = (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4)
     own = contiguous_strides(split)
     sizes = tuple(split[axis] for axis in order)
     return [Move(source.ref, target.ref, sizes, tuple(own[axis] for axis in order), contiguous_strides(sizes))]
