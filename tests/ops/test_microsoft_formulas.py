@@ -115,14 +115,14 @@ def test_a_mean_of_quantised_numbers(keep: int) -> None:
 def test_eight_bit_weights_with_zero_points_that_are_floats() -> None:
     a, packed = f(2, 16), RNG.integers(0, 256, (3, 1, 16)).astype(np.uint8)
     scales, zeros = f(3, 1), f(3, 1)
-    weights = (packed[:, 0].astype(np.float64) - zeros) * scales
-    close(run("MatMulNBits", a, packed, scales, zeros, K=16, N=3, bits=8, block_size=16), a @ weights.T)
+    close(run("MatMulNBits", a, packed, scales, zeros, K=16, N=3, bits=8, block_size=16),
+          a.astype(float) @ ((packed[:, 0].astype(float) - zeros) * scales).T)  # fmt: skip
 
 
 def test_groups_of_weights_in_any_order() -> None:
     a, packed = f(2, 32), RNG.integers(0, 256, (3, 2, 8)).astype(np.uint8)
     scales, groups = f(3, 2), RNG.permutation(np.repeat([0, 1], 16)).astype(np.int32)
-    numbers = np.stack([packed & 15, packed >> 4], axis=-1).reshape(3, 32).astype(np.float64)
+    numbers = np.stack([packed & 15, packed >> 4], axis=-1).reshape(3, 32).astype(np.float32)
     weights = (numbers - 8) * scales[:, groups]
     close(run("MatMulNBits", a, packed, scales, None, groups, K=32, N=3, bits=4, block_size=16), a @ weights.T)
 

@@ -244,7 +244,7 @@ def _places(given: Any, starts: np.ndarray, length: int, count: int) -> np.ndarr
     """Where each query stands: as the model says, or after the cache; what lies beyond the angles there is padding."""
     if given is None:
         return np.minimum(starts[:, None] + np.arange(length), count - 1)
-    if given.size and (given.min() < 0 or given.max() >= count):
+    if given.size and not (given.min() >= 0 and given.max() < count):
         raise ModelError(f"position_ids must lie from 0 to {count - 1}")
     return given
 
