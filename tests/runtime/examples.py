@@ -18,7 +18,7 @@ _VERSIONS = {"": 17, _ML: 3, _MS: 1}
 
 def ours() -> list[tuple[str, onnx.ModelProto, Mapping[str, Any]]]:
     """A name, a model of one node and its inputs, for each."""
-    made = [
+    made: list[_Application] = [
         *_standard(),
         *_sequences(),
         *_classic(),
